@@ -1,0 +1,1 @@
+//! The CPU backend: the reference, to the byte, on every host.

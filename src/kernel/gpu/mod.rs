@@ -1,0 +1,1 @@
+//! The WebGPU backend, through wgpu. Nothing outside this folder names wgpu.

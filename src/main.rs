@@ -1,0 +1,3 @@
+//! The command line: the same engine as the page.
+
+fn main() {}

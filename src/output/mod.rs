@@ -1,0 +1,1 @@
+//! The model folder around the merged weights: configuration, tokenizer, model card, recipe, ledger, shard index, zip.

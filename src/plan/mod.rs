@@ -1,0 +1,191 @@
+//! Recipe + models → a plan: one job an output tensor, with its sources, resolved parameters, rule, type and place in the
+//! output, and the reason for everything that is copied, tied or left out.
+//!
+//! The plan is plain data. The page previews it, the ledger reports it, the progress bar counts it, and the output's headers are
+//! known from it before the first weight is read.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::DType;
+use crate::kernel::{Float, Precision};
+use crate::method::{CoinKey, Resolved};
+
+/// A merge, ready to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The method's id.
+    pub method: String,
+    /// The inputs in recipe order (the base among them). [`SourceTensor::model`] counts in it.
+    pub inputs: Vec<PlannedInput>,
+    /// Which input config, tokenizer and companions come from.
+    pub donor: usize,
+    /// Every output tensor, in the order of its bytes.
+    pub jobs: Vec<Job>,
+    /// The weight files of the output, with their headers.
+    pub files: Vec<OutputFile>,
+    /// Tensors of an input that the output does not have, and why.
+    pub left_out: Vec<LeftOut>,
+    /// What a person should know before running it.
+    pub notices: Vec<PlanNotice>,
+    /// The seed of the random methods.
+    pub seed: u64,
+}
+
+/// One input of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlannedInput {
+    /// The name in the recipe.
+    pub name: String,
+    /// Which of the opened models it is bound to.
+    pub model: usize,
+    /// That model's fingerprint.
+    pub fingerprint: String,
+}
+
+/// One output tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<u64>,
+    /// Its element type in the output.
+    pub dtype: DType,
+    /// How it is made.
+    pub rule: Rule,
+    /// The inputs that it is made from, in recipe order.
+    pub sources: Vec<SourceTensor>,
+    /// Index into [`Plan::files`].
+    pub file: usize,
+    /// First byte in that file (the header counted).
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// How an output tensor is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Rule {
+    /// The method merges its sources.
+    Merge(MergeRule),
+    /// The bytes of its only source are copied, or cast if the types differ.
+    Copy(CopyReason),
+}
+
+/// How a merge merges.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MergeRule {
+    /// Which of the job's sources is the base.
+    pub base: Option<usize>,
+    /// Parameters, one entry in `inputs` a source.
+    pub parameters: Resolved,
+    /// Coins, one a source; empty for methods that draw none.
+    pub coins: Vec<CoinKey>,
+    /// The width of the arithmetic.
+    pub precision: Precision,
+    /// The result's type.
+    pub out: Float,
+}
+
+/// Why a tensor is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CopyReason {
+    /// Integers or booleans, the same in every input (checked while copying).
+    NotFloat,
+    /// Only one input has it.
+    OnlyOne,
+    /// The base has it and no other input does.
+    OnlyBase,
+}
+
+/// One tensor of one input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceTensor {
+    /// Index into [`Plan::inputs`].
+    pub input: usize,
+    /// Its name in that model (another than the job's where an alias or a tie was followed).
+    pub name: String,
+    /// Its element type.
+    pub dtype: DType,
+    /// Index into the model's weight files.
+    pub file: usize,
+    /// First byte in that file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+}
+
+/// One weight file of the output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputFile {
+    /// `model.safetensors`, or `model-00001-of-0000N.safetensors`.
+    pub name: String,
+    /// Length prefix and header, as they stand at the file's beginning.
+    pub header: Vec<u8>,
+    /// Length in bytes, header included.
+    pub len: u64,
+}
+
+/// A tensor that the output does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Index into [`Plan::inputs`].
+    pub input: usize,
+    /// Its name.
+    pub tensor: String,
+    /// Why.
+    pub reason: LeftOutReason,
+}
+
+/// Why a tensor is not in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeftOutReason {
+    /// It is the head of a model with tied embeddings: the embedding stands for it.
+    Tied,
+}
+
+/// What a person should know before running a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlanNotice {
+    /// These inputs' tokenizers differ: the same token ids mean different things.
+    TokenizersDiffer {
+        /// Names of the inputs whose tokenizer is not the donor's.
+        inputs: Vec<String>,
+    },
+    /// A tensor is missing from some inputs and is merged from the rest, or copied.
+    Missing {
+        /// Its name.
+        tensor: String,
+        /// Names of the inputs that lack it.
+        inputs: Vec<String>,
+    },
+    /// The donor has no config.json, so the output has none.
+    NoConfig {
+        /// The donor's name.
+        input: String,
+    },
+    /// The donor has no tokenizer, so the output has none.
+    NoTokenizer {
+        /// The donor's name.
+        input: String,
+    },
+}
+
+/// Choices of the person that are not in the recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanOptions {
+    /// Seed of the random methods.
+    pub seed: u64,
+    /// Largest size of one weight file in bytes.
+    pub shard_size: u64,
+    /// Written into every weight file's `__metadata__`, beside `format: pt`.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Default for PlanOptions {
+    fn default() -> Self {
+        Self { seed: 0, shard_size: 5_000_000_000, metadata: BTreeMap::new() }
+    }
+}

@@ -1,0 +1,104 @@
+//! How a merge method describes itself: the one description that linter, form, docs, plan and command line read.
+
+use serde::Serialize;
+
+use super::Value;
+
+/// A merge method as people see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MethodInfo {
+    /// The name in `merge_method`.
+    pub id: &'static str,
+    /// The name in prose.
+    pub title: &'static str,
+    /// One line: what it does.
+    pub summary: &'static str,
+    /// Where it comes from.
+    pub paper: &'static str,
+    /// What it does with `base_model`.
+    pub base: BaseUse,
+    /// Fewest and most models that it takes, the base counted where it has one.
+    pub models: (usize, Option<usize>),
+    /// Its parameters.
+    pub parameters: Vec<ParameterInfo>,
+}
+
+impl MethodInfo {
+    /// The parameter called `name`.
+    pub fn parameter(&self, name: &str) -> Option<&ParameterInfo> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
+    }
+}
+
+/// What a method does with `base_model`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum BaseUse {
+    /// It cannot run without one: slerp, and everything that works on task vectors.
+    Required,
+    /// It has no notion of one: a `base_model` is an ordinary input.
+    Ordinary,
+}
+
+/// One parameter of a method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParameterInfo {
+    /// The key under `parameters`.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: ParameterKind,
+    /// Whether each model has its own value.
+    pub scope: Scope,
+    /// What it is when not given.
+    pub default: DefaultValue,
+    /// One line: what it does.
+    pub help: &'static str,
+}
+
+/// What values a parameter takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum ParameterKind {
+    /// A number. `min` to `max` is the useful range, for sliders; numbers outside it run, down to `floor`.
+    Number {
+        /// Lower end of the useful range.
+        min: f64,
+        /// Upper end of the useful range.
+        max: f64,
+        /// Numbers below this are refused.
+        floor: Option<f64>,
+    },
+    /// true or false.
+    Flag,
+}
+
+/// Who has a value of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Scope {
+    /// One value for the tensor, whatever the model. Filtered by the output tensor's name; under a model it is ignored.
+    Shared,
+    /// One value an input, the base included. Filtered by the input tensor's name.
+    Input,
+    /// One value an input, except the base.
+    NonBase,
+}
+
+/// What a parameter is when nobody gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum DefaultValue {
+    /// It must be given.
+    Required,
+    /// This number.
+    Number(f64),
+    /// This flag.
+    Flag(bool),
+}
+
+impl DefaultValue {
+    /// The value, if there is one.
+    pub fn value(self) -> Option<Value> {
+        match self {
+            Self::Required => None,
+            Self::Number(number) => Some(Value::Number(number)),
+            Self::Flag(flag) => Some(Value::Flag(flag)),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The page: yew on the page thread.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The worker: the engine, off the page thread.
+
+fn main() {}

@@ -46,3 +46,19 @@ impl Source for Vec<u8> {
         Ok(())
     }
 }
+
+macro_rules! source_behind {
+    ($($pointer:ty),*) => {$(
+        impl<S: Source> Source for $pointer {
+            fn len(&self) -> u64 {
+                S::len(self)
+            }
+
+            async fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+                S::read(self, offset, into).await
+            }
+        }
+    )*};
+}
+
+source_behind!(&S, std::rc::Rc<S>, std::sync::Arc<S>);

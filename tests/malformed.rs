@@ -150,6 +150,16 @@ fn malformed() -> Vec<(&'static str, Vec<u8>, HeaderError)> {
             },
         ),
         (
+            "entry that is no object",
+            file(r#"{"a":7}"#, 0),
+            HeaderError::MalformedEntry {
+                tensor: text("a"),
+                problem: text(
+                    "invalid type: integer `7`, expected an object with dtype, shape and data_offsets at line 1 column 6",
+                ),
+            },
+        ),
+        (
             "negative dimension",
             file(&entry(r#""dtype":"F32","shape":[-1],"data_offsets":[0,4]"#), 4),
             HeaderError::MalformedEntry {

@@ -186,6 +186,7 @@ impl Entry {
 
 /// The three members of a tensor's entry, before its type is looked up.
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with dtype, shape and data_offsets")]
 struct RawEntry {
     dtype: String,
     shape: Vec<u64>,

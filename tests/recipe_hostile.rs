@@ -13,7 +13,7 @@ fn mangled() -> impl Strategy<Value = String> {
         for (index, what, text) in changes {
             let at = index.index(lines.len());
             match what {
-                0 => lines[at] = lines[at].trim_start().to_owned(),
+                0 => lines[at] = lines[at].trim_start().into(),
                 1 => lines[at].insert_str(0, &text),
                 2 => lines[at].push_str(&text),
                 3 => lines.insert(at, lines[at].clone()),

@@ -16,8 +16,6 @@ mod show;
 mod words;
 mod workers;
 
-use failure::Failure;
-
 /// Merge safetensors models with mergekit recipes.
 #[derive(Parser)]
 #[command(name = "merge-studio", version, about, arg_required_else_help = true)]

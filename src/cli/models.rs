@@ -58,8 +58,7 @@ impl Places<'_> {
 
 /// Finds and opens the models called `names`; says what is odd about them.
 pub(super) fn open_all(names: &[String], places: &Places<'_>) -> Result<Opened, Failure> {
-    let mut opened =
-        Opened { paths: Vec::new(), folders: Vec::new(), models: Vec::new(), binding: BTreeMap::new() };
+    let mut opened = Opened { paths: Vec::new(), folders: Vec::new(), models: Vec::new(), binding: BTreeMap::new() };
     for name in names {
         let path = places.find(name).map_err(|tried| not_found(name, &tried))?;
         let place = fs::canonicalize(&path).with_context(|| path.display().to_string()).map_err(Failure::Model)?;

@@ -14,7 +14,8 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(total: u64) -> Self {
         let bar = ProgressBar::new(total);
-        let template = "{bar:32} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+        let template =
+            "{bar:32} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }

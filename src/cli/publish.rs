@@ -76,7 +76,9 @@ fn may_replace(out: &Path, force: bool, inputs: &[PathBuf]) -> anyhow::Result<()
         bail!("{} is a file; name a folder to make", out.display());
     }
     let place = fs::canonicalize(out)?;
-    if let Some(input) = inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input| input.starts_with(&place))) {
+    if let Some(input) =
+        inputs.iter().find(|input| fs::canonicalize(input).is_ok_and(|input| input.starts_with(&place)))
+    {
         bail!("{} holds an input of this merge, {}; name another folder", out.display(), input.display());
     }
     let empty = fs::read_dir(out)?.next().is_none();

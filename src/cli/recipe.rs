@@ -28,11 +28,9 @@ pub(super) fn from_file(file: &Path, reading: &ReadingArgs) -> Result<Loaded, Fa
     examine(text, &file.display().to_string(), reading)
 }
 
-/// Reads the recipe in a link: the whole address, or what follows `r=`.
+/// Reads the recipe in a link.
 pub(super) fn from_link(text: &str, reading: &ReadingArgs) -> Result<(Loaded, Link), Failure> {
-    let fragment = text.split_once('#').map_or(text, |(_, fragment)| fragment);
-    let code = fragment.split('&').find_map(|part| part.strip_prefix("r=")).unwrap_or(fragment);
-    let link = Link::decode(code.trim()).context("the link cannot be read").map_err(Failure::Recipe)?;
+    let link = Link::decode(text).context("the link cannot be read").map_err(Failure::Recipe)?;
     Ok((examine(link.recipe.clone(), "link", reading)?, link))
 }
 

@@ -79,7 +79,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_at_a_glance() {
-        let cases = [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (269_060_552, "269.1 MB"), (5 << 40, "5.5 TB")];
+        let cases =
+            [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 KB"), (269_060_552, "269.1 MB"), (5 << 40, "5.5 TB")];
         for (number, text) in cases {
             assert_eq!(bytes(number), text);
         }

@@ -28,6 +28,12 @@ impl MethodInfo {
     pub fn parameter(&self, name: &str) -> Option<&ParameterInfo> {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
+
+    /// Whether the method accepts a parameter and does nothing with it. (`int8_mask` does nothing in any method of ours, but
+    /// a recipe that has it is right: it speaks to mergekit's memory.)
+    pub fn is_idle(&self, parameter: &str) -> bool {
+        self.id == "task_arithmetic" && matches!(parameter, "density" | "rescale")
+    }
 }
 
 /// What a method does with `base_model`.
@@ -68,6 +74,28 @@ pub enum ParameterKind {
     },
     /// true or false.
     Flag,
+}
+
+impl ParameterKind {
+    /// `value` as this kind, by mergekit's lenient rules: a text that reads as a number is a number, a flag is 1 or 0; 1, 0 and the
+    /// usual words are flags. `None` if it cannot be read so.
+    pub fn coerce(self, value: &Value) -> Option<Value> {
+        match (self, value) {
+            (Self::Number { .. }, Value::Number(number)) => Some(Value::Number(*number)),
+            (Self::Number { .. }, Value::Flag(flag)) => Some(Value::Number(f64::from(u8::from(*flag)))),
+            (Self::Number { .. }, Value::Text(text)) => text.trim().parse().ok().map(Value::Number),
+            (Self::Flag, Value::Flag(flag)) => Some(Value::Flag(*flag)),
+            (Self::Flag, Value::Number(number)) if *number == 0.0 || *number == 1.0 => {
+                Some(Value::Flag(*number == 1.0))
+            }
+            (Self::Flag, Value::Number(_)) => None,
+            (Self::Flag, Value::Text(text)) => match text.to_ascii_lowercase().as_str() {
+                "1" | "on" | "t" | "true" | "y" | "yes" => Some(Value::Flag(true)),
+                "0" | "off" | "f" | "false" | "n" | "no" => Some(Value::Flag(false)),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// Who has a value of a parameter.

@@ -1,6 +1,6 @@
 //! Linear: the weighted average of the inputs ("model soups", arXiv 2203.05482).
 
-use super::{Measured, Method, Missing, Program, TensorInputs};
+use super::{Measured, Method, Missing, Program, Resolved, TensorInputs};
 use crate::kernel::{Combine, MaskRule, Space};
 use crate::recipe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope};
 
@@ -49,5 +49,9 @@ impl Method for Linear {
 
     fn missing(&self) -> Missing {
         Missing::MergeRest
+    }
+
+    fn divides_by_weights(&self, parameters: &Resolved) -> bool {
+        parameters.flag("normalize")
     }
 }

@@ -27,6 +27,16 @@ pub trait Method: Sync {
 
     /// How the tensor is made when an input lacks it (see [`Missing`]).
     fn missing(&self) -> Missing;
+
+    /// Whether it draws coins, so that the seed matters.
+    fn draws_coins(&self) -> bool {
+        false
+    }
+
+    /// Whether its coefficients divide by the sum of the inputs' weights, which therefore must not be zero.
+    fn divides_by_weights(&self, _: &Resolved) -> bool {
+        false
+    }
 }
 
 /// What a method does when some inputs lack a tensor.

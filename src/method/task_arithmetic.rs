@@ -166,6 +166,10 @@ impl Method for TaskArithmetic {
     fn missing(&self) -> Missing {
         Missing::MergeRest
     }
+
+    fn draws_coins(&self) -> bool {
+        self.sparsify == Sparsify::Random
+    }
 }
 
 impl TaskArithmetic {

@@ -4,6 +4,15 @@
 //! The plan is plain data. The page previews it, the ledger reports it, the progress bar counts it, and the output's headers are
 //! known from it before the first weight is read.
 
+mod build;
+mod coin;
+mod error;
+mod layout;
+mod parameters;
+
+pub use build::{float_of, input_names, plan};
+pub use error::{Expected, PlanError};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

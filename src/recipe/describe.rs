@@ -70,6 +70,28 @@ pub enum ParameterKind {
     Flag,
 }
 
+impl ParameterKind {
+    /// `value` as this kind, by mergekit's lenient rules: a text that reads as a number is a number, a flag is 1 or 0; 1, 0 and the
+    /// usual words are flags. `None` if it cannot be read so.
+    pub fn coerce(self, value: &Value) -> Option<Value> {
+        match (self, value) {
+            (Self::Number { .. }, Value::Number(number)) => Some(Value::Number(*number)),
+            (Self::Number { .. }, Value::Flag(flag)) => Some(Value::Number(f64::from(u8::from(*flag)))),
+            (Self::Number { .. }, Value::Text(text)) => text.trim().parse().ok().map(Value::Number),
+            (Self::Flag, Value::Flag(flag)) => Some(Value::Flag(*flag)),
+            (Self::Flag, Value::Number(number)) if *number == 0.0 || *number == 1.0 => {
+                Some(Value::Flag(*number == 1.0))
+            }
+            (Self::Flag, Value::Number(_)) => None,
+            (Self::Flag, Value::Text(text)) => match text.to_ascii_lowercase().as_str() {
+                "1" | "on" | "t" | "true" | "y" | "yes" => Some(Value::Flag(true)),
+                "0" | "off" | "f" | "false" | "n" | "no" => Some(Value::Flag(false)),
+                _ => None,
+            },
+        }
+    }
+}
+
 /// Who has a value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Scope {

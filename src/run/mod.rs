@@ -1,3 +1,191 @@
 //! Streams a plan's jobs through a backend: reads windows, measures, masks, mixes, and hands the result to a sink.
 //!
 //! One job is one tensor and runs on one worker; which worker, and how many there are, cannot be seen in the bytes.
+//! The host schedules: it hands [`batches`] of jobs to as many workers as it likes and calls [`job`] for each.
+
+mod copy;
+mod error;
+mod feed;
+mod merge;
+
+use serde::{Deserialize, Serialize};
+
+pub use error::{RunError, WriteError};
+
+use crate::format::Source;
+use crate::kernel::cpu::Cpu;
+#[cfg(feature = "gpu")]
+use crate::kernel::gpu::Gpu;
+use crate::kernel::{BLOCK, BackendError, BackendKind};
+use crate::plan::{Plan, Rule};
+
+/// Where merged bytes go.
+#[allow(async_fn_in_trait)] // Every host runs a job on one thread: natively `block_on`, in a page a worker.
+pub trait Sink {
+    /// Writes `bytes` at `offset` of the output's weight file number `file`. Ranges of different jobs never overlap and come
+    /// in any order; a job may write a range a second time (a backend failed midway), and then the later bytes count.
+    async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError>;
+}
+
+/// What a worker computes with: the GPU where there is one, the CPU where not or where the GPU declines.
+#[derive(Default)]
+pub struct Bench {
+    /// The reference, always there.
+    pub cpu: Cpu,
+    /// The GPU; taken away once it is lost.
+    #[cfg(feature = "gpu")]
+    pub gpu: Option<Gpu>,
+}
+
+/// What a job may hold in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Raw bytes of inputs that may be kept between passes: a tensor whose inputs fit is read once.
+    pub keep: u64,
+    /// Elements of a window, a multiple of [`BLOCK`]. What does not fit `keep` is read in windows, once a pass.
+    pub window: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { keep: 32 << 20, window: 1 << 20 }
+    }
+}
+
+impl Limits {
+    /// The most that one job holds at a time: raw inputs and one window of output, in bytes.
+    pub fn peak(&self, inputs: usize) -> u64 {
+        let window = self.window as u64 * 8;
+        self.keep.max(window * inputs as u64) + window
+    }
+}
+
+/// How far a job is, in bytes of input over all its passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which job.
+    pub job: usize,
+    /// Bytes done; starts over if a backend failed.
+    pub done: u64,
+    /// Bytes in all.
+    pub total: u64,
+}
+
+/// What became of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobReport {
+    /// The backend that made the tensor; `None` for a copy of bytes.
+    pub backend: Option<BackendKind>,
+    /// Why the GPU did not, where it was asked.
+    pub declined: Option<BackendError>,
+    /// Bytes read.
+    pub read: u64,
+    /// Bytes written, of the tensor.
+    pub written: u64,
+    /// The largest single buffer, in bytes.
+    pub largest_allocation: u64,
+    /// CRC-32 of what was written, by window: what a zip needs, without reading the file again.
+    pub crcs: Vec<WindowCrc>,
+}
+
+/// The CRC-32 of one written range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowCrc {
+    /// Offset in the output file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// CRC-32 (IEEE).
+    pub crc32: u32,
+}
+
+/// Bytes of input that make a batch: enough that a page's slow file reads span many small tensors.
+const BATCH_BYTES: u64 = 16 << 20;
+
+/// The plan's jobs in groups for workers to take: neighbours in the files together, the largest group first.
+pub fn batches(plan: &Plan) -> Vec<Vec<usize>> {
+    let bytes = |job: &usize| plan.jobs[*job].sources.iter().map(|source| source.len).sum::<u64>();
+    let mut batches: Vec<(u64, Vec<usize>)> = Vec::new();
+    for job in 0..plan.jobs.len() {
+        let own = bytes(&job);
+        match batches.last_mut() {
+            Some((total, jobs)) if *total + own <= BATCH_BYTES => {
+                *total += own;
+                jobs.push(job);
+            }
+            _ => batches.push((own, vec![job])),
+        }
+    }
+    batches.sort_by_key(|(total, jobs)| (std::cmp::Reverse(*total), jobs[0]));
+    batches.into_iter().map(|(_, jobs)| jobs).collect()
+}
+
+/// Runs one job: reads its sources, makes the tensor, writes it.
+///
+/// `sources` has, for every entry of [`Plan::inputs`], that model's weight files. A GPU that declines or is lost is replaced by
+/// the CPU for this tensor, and for good when it is lost; the report says so.
+pub async fn job<S: Source, K: Sink>(
+    plan: &Plan,
+    job: usize,
+    sources: &[Vec<S>],
+    bench: &mut Bench,
+    limits: &Limits,
+    sink: &mut K,
+    watch: &mut impl FnMut(Progress),
+) -> Result<JobReport, RunError> {
+    debug_assert!(limits.window > 0 && limits.window.is_multiple_of(BLOCK));
+    let mut task = Task { plan, index: job, sources, limits, report: JobReport::default() };
+    let job = &plan.jobs[job];
+    match &job.rule {
+        Rule::Copy(_) if job.sources.iter().all(|source| source.dtype == job.dtype) => {
+            copy::copy(&mut task, sink, watch).await?;
+        }
+        rule => {
+            let lowered = merge::Lowered::new(plan, job, rule)?;
+            #[cfg(feature = "gpu")]
+            if let Some(gpu) = &mut bench.gpu {
+                match merge::merge(&mut task, &lowered, gpu, sink, watch).await {
+                    Err(merge::Stop::Backend(error)) => {
+                        if matches!(error, BackendError::Lost(_) | BackendError::OutOfMemory) {
+                            bench.gpu = None;
+                        }
+                        task.report =
+                            JobReport { declined: Some(error), read: task.report.read, ..JobReport::default() };
+                    }
+                    Err(merge::Stop::Run(error)) => return Err(error),
+                    Ok(()) => return Ok(task.report),
+                }
+            }
+            merge::merge(&mut task, &lowered, &mut bench.cpu, sink, watch).await.map_err(|stop| match stop {
+                merge::Stop::Run(error) => error,
+                merge::Stop::Backend(error) => RunError::Backend { tensor: job.name.clone(), error },
+            })?;
+        }
+    }
+    Ok(task.report)
+}
+
+/// A job on its way.
+struct Task<'a, S> {
+    plan: &'a Plan,
+    index: usize,
+    sources: &'a [Vec<S>],
+    limits: &'a Limits,
+    report: JobReport,
+}
+
+impl<S> Task<'_, S> {
+    /// Writes a window of the tensor and notes its checksum.
+    async fn write<K: Sink>(&mut self, sink: &mut K, at: u64, bytes: Vec<u8>) -> Result<(), RunError> {
+        let job = &self.plan.jobs[self.index];
+        let (offset, len) = (job.offset + at, bytes.len() as u64);
+        self.report.crcs.push(WindowCrc { offset, len, crc32: crc32fast::hash(&bytes) });
+        self.report.written += len;
+        self.allocated(bytes.capacity());
+        sink.write(job.file, offset, bytes).await.map_err(RunError::Write)
+    }
+
+    fn allocated(&mut self, bytes: usize) {
+        self.report.largest_allocation = self.report.largest_allocation.max(bytes as u64);
+    }
+}

@@ -1,0 +1,100 @@
+//! Why a recipe and its models make no plan.
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::DType;
+
+/// A plan that cannot be made. Nothing was read or written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[allow(missing_docs)] // The messages name the fields.
+pub enum PlanError {
+    /// The recipe's method is not in the registry.
+    #[error("merge method {0} is unknown")]
+    UnknownMethod(String),
+    /// A name of the recipe stands for no opened model.
+    #[error("no loaded model is bound to {0}")]
+    Unbound(String),
+    /// The method works on task vectors and the recipe names no base.
+    #[error("{method} needs a base_model")]
+    BaseMissing { method: String },
+    /// Too few or too many models.
+    #[error("{method} takes {least}{} models, the base included; the recipe names {found}", most_words(*.least, *.most))]
+    ModelCount { method: String, least: usize, most: Option<usize>, found: usize },
+    /// The inputs are not equally deep.
+    #[error(
+        "{first} has {first_layers} layers and {second} has {second_layers}: models of different depth cannot be merged layer by layer"
+    )]
+    LayersDiffer { first: String, first_layers: u64, second: String, second_layers: u64 },
+    /// Two inputs disagree about a tensor's shape.
+    #[error("{tensor} has shape {first_shape:?} in {first} and {second_shape:?} in {second}{}", if *.vocabulary { ": the vocabularies differ in size, and aligning them (tokenizer_source) is not supported yet" } else { "" })]
+    ShapesDiffer {
+        tensor: String,
+        first: String,
+        first_shape: Vec<u64>,
+        second: String,
+        second_shape: Vec<u64>,
+        /// Whether only the rows of an embedding or a head differ.
+        vocabulary: bool,
+    },
+    /// Two inputs disagree about what kind of numbers a tensor holds.
+    #[error("{tensor} is {first_dtype} in {first} and {second_dtype} in {second}: these cannot be combined")]
+    KindsDiffer { tensor: String, first: String, first_dtype: DType, second: String, second_dtype: DType },
+    /// A tensor of a type that merging does not know (8-bit floats).
+    #[error(
+        "{tensor} in {input} is {dtype}: quantized and 8-bit tensors are not supported; dequantize the model first"
+    )]
+    UnsupportedType { tensor: String, input: String, dtype: DType },
+    /// The base lacks a tensor that other inputs have.
+    #[error("{tensor} is in {input} but not in the base {base}: there is no task vector to form")]
+    MissingInBase { tensor: String, input: String, base: String },
+    /// Fewer inputs have a tensor than the method can do with.
+    #[error("{tensor} is missing from {missing:?}")]
+    MissingTensor { tensor: String, missing: Vec<String> },
+    /// A required parameter has no value for a tensor (no filter matched, say).
+    #[error("parameter {parameter} has no value for {tensor}{}", of_input(.input.as_deref()))]
+    NoValue { parameter: String, tensor: String, input: Option<String> },
+    /// A parameter has a value that is not of its kind, not finite, or below what the method takes.
+    #[error("parameter {parameter} is {value} for {tensor}{}: {}", of_input(.input.as_deref()), .expected.words())]
+    BadValue { parameter: String, value: String, tensor: String, input: Option<String>, expected: Expected },
+    /// The weights of an average sum to zero.
+    #[error(
+        "the weights for {tensor} sum to zero, and the average divides by that sum; change a weight or set normalize: false"
+    )]
+    ZeroWeights { tensor: String },
+    /// The models have no tensors.
+    #[error("the models hold no tensors")]
+    NothingToMerge,
+}
+
+/// What a parameter's value should have been.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Expected {
+    /// A finite number.
+    Number,
+    /// true or false.
+    Flag,
+    /// A number that is at least this.
+    AtLeast(f64),
+}
+
+impl Expected {
+    fn words(self) -> String {
+        match self {
+            Self::Number => "expected a finite number".to_owned(),
+            Self::Flag => "expected true or false".to_owned(),
+            Self::AtLeast(floor) => format!("expected at least {floor}"),
+        }
+    }
+}
+
+fn of_input(input: Option<&str>) -> String {
+    input.map_or_else(String::new, |input| format!(" of {input}"))
+}
+
+fn most_words(least: usize, most: Option<usize>) -> String {
+    match most {
+        Some(most) if most == least => String::new(),
+        Some(most) => format!(" to {most}"),
+        None => " or more".to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! From what is written to what applies: every parameter of one tensor, resolved by scope, filter and gradient.
+//!
+//! A model's own setting comes before the recipe's; a list of filters without a match falls through to the next scope.
+//! Per-input parameters are filtered by the input tensor's name, shared ones by the output's.
+
+use std::collections::BTreeMap;
+
+use super::{Expected, PlanError};
+use crate::method::Resolved;
+use crate::recipe::{MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Scope, Setting, Settings, Value};
+
+/// What identifies one tensor to the parameters.
+pub(super) struct Subject<'a> {
+    /// The output tensor's name.
+    pub tensor: &'a str,
+    /// Position along the layers, 0 to 1.
+    pub t: f64,
+    /// Each source: its input's name, its entry in the recipe (an unlisted base has none), its tensor's name, whether it is the base.
+    pub sources: Vec<SubjectSource<'a>>,
+}
+
+/// One source of a [`Subject`].
+pub(super) struct SubjectSource<'a> {
+    pub input: &'a str,
+    pub entry: Option<&'a ModelEntry>,
+    pub tensor: &'a str,
+    pub is_base: bool,
+}
+
+/// Resolves every parameter of the method for one tensor.
+pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_>) -> Result<Resolved, PlanError> {
+    let mut shared = BTreeMap::new();
+    for parameter in info.parameters.iter().filter(|parameter| parameter.scope == Scope::Shared) {
+        let value = one(parameter, &[Some(global)], subject.tensor, subject.t, None)?;
+        shared.insert(parameter.name.to_owned(), value);
+    }
+    let mut inputs = Vec::with_capacity(subject.sources.len());
+    for source in &subject.sources {
+        let scopes = [source.entry.map(|entry| &entry.parameters), Some(global)];
+        let mut values = BTreeMap::new();
+        for parameter in &info.parameters {
+            let applies = match parameter.scope {
+                Scope::Shared => false,
+                Scope::Input => true,
+                Scope::NonBase => !source.is_base,
+            };
+            if applies {
+                let value = one(parameter, &scopes, source.tensor, subject.t, Some(source.input))?;
+                values.insert(parameter.name.to_owned(), value);
+            }
+        }
+        inputs.push(values);
+    }
+    Ok(Resolved { shared, inputs })
+}
+
+fn one(
+    parameter: &ParameterInfo,
+    scopes: &[Option<&Settings>],
+    tensor: &str,
+    t: f64,
+    input: Option<&str>,
+) -> Result<Value, PlanError> {
+    let bad = |value: &Value, expected| PlanError::BadValue {
+        parameter: parameter.name.to_owned(),
+        value: match value {
+            Value::Flag(flag) => flag.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => format!("\"{text}\""),
+        },
+        tensor: tensor.to_owned(),
+        input: input.map(str::to_owned),
+        expected,
+    };
+    for setting in scopes.iter().flatten().filter_map(|scope| scope.get(parameter.name)) {
+        let typed = typed(setting, parameter.kind).map_err(|(value, expected)| bad(&value, expected))?;
+        let Some(value) = typed.resolve(tensor, t) else { continue };
+        if let (Value::Number(number), ParameterKind::Number { floor: Some(floor), .. }) = (&value, parameter.kind)
+            && *number < floor
+        {
+            return Err(bad(&value, Expected::AtLeast(floor)));
+        }
+        return Ok(value);
+    }
+    parameter.default.value().ok_or_else(|| PlanError::NoValue {
+        parameter: parameter.name.to_owned(),
+        tensor: tensor.to_owned(),
+        input: input.map(str::to_owned),
+    })
+}
+
+/// The setting with every scalar turned into the parameter's kind, before gradients are interpolated.
+fn typed(setting: &Setting, kind: ParameterKind) -> Result<Setting, (Value, Expected)> {
+    let scalar = |value: &Value| {
+        let expected = match kind {
+            ParameterKind::Number { .. } => Expected::Number,
+            ParameterKind::Flag => Expected::Flag,
+        };
+        kind.coerce(value)
+            .filter(|value| !matches!(value, Value::Number(number) if !number.is_finite()))
+            .ok_or_else(|| (value.clone(), expected))
+    };
+    Ok(match setting {
+        Setting::Scalar(value) => Setting::Scalar(scalar(value)?),
+        Setting::Gradient(values) => Setting::Gradient(values.iter().map(scalar).collect::<Result<_, _>>()?),
+        Setting::Filters(entries) => Setting::Filters(
+            entries
+                .iter()
+                .map(|(filter, setting)| Ok((filter.clone(), typed(setting, kind)?)))
+                .collect::<Result<_, (Value, Expected)>>()?,
+        ),
+    })
+}

@@ -26,6 +26,30 @@ pub enum DType {
 }
 
 impl DType {
+    /// Every type.
+    pub const ALL: [Self; 15] = [
+        Self::BOOL,
+        Self::U8,
+        Self::I8,
+        Self::F8E5M2,
+        Self::F8E4M3,
+        Self::I16,
+        Self::U16,
+        Self::F16,
+        Self::BF16,
+        Self::I32,
+        Self::U32,
+        Self::F32,
+        Self::F64,
+        Self::I64,
+        Self::U64,
+    ];
+
+    /// The type that a safetensors header spells `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
     /// Bytes an element.
     pub fn size(self) -> u64 {
         match self {

@@ -3,9 +3,14 @@
 //! No I/O happens here and nothing else of the engine is imported. All offsets are `u64`: a browser's `usize` is 32 bits.
 
 mod dtype;
+mod error;
 mod header;
+mod index;
+mod json;
 mod source;
 
 pub use dtype::DType;
-pub use header::{Entry, Header};
+pub use error::{Foreign, HeaderError, IndexError};
+pub use header::{Entry, Header, MAX_HEADER};
+pub use index::{INDEX_NAME, ShardIndex};
 pub use source::{ReadError, Source};

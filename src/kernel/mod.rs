@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod philox;
 mod select;
 
+pub use philox::{MULTIPLIERS as PHILOX_MULTIPLIERS, ROUNDS as PHILOX_ROUNDS, WEYL as PHILOX_WEYL, philox};
 pub use select::{Digit, Selection, digits};
 
 /// Elements whose products are summed together in f64 before they join the tensor's total, in block order.
@@ -139,6 +141,7 @@ pub enum Mask {
     /// Elements whose score is above `threshold`, or equals it at an index below `ties_end`.
     ///
     /// The score is the bit pattern of |term| without its sign: 31 bits at [`Precision::F32`], 63 at [`Precision::F64`].
+    /// Every NaN scores the same, above infinity: hosts differ in the NaNs that they compute.
     Band {
         /// The k-th largest score.
         threshold: u64,
@@ -212,7 +215,7 @@ pub struct Mix {
 /// products and sums are unfused and in term order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Combine {
-    /// Σ cᵢ·tᵢ.
+    /// Σ cᵢ·tᵢ, from the first product on. (No terms at all: zero; with [`Space::Deltas`] the base as it is.)
     Sum {
         /// One a term.
         coefficients: Vec<f64>,

@@ -2,6 +2,18 @@
 //!
 //! Opening a model reads headers and small text files only, never weights.
 
+mod config;
+mod error;
+mod family;
+mod fingerprint;
+mod names;
+mod open;
+mod vocabulary;
+mod weights;
+
+pub use error::{ModelError, OtherFormat};
+pub use open::{MAX_SMALL_FILE, open};
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +46,8 @@ pub struct Model {
     pub companions: BTreeMap<String, Companion>,
     /// The tokenizer's vocabulary as far as two of them are compared: SHA-256 over its tokens and their ids, and how many.
     pub vocabulary: Option<Vocabulary>,
-    /// SHA-256 over every weight file's length, header and 64 fixed 4-KiB blocks (lower-case hex).
+    /// SHA-256 over every weight file's length, header and 64 fixed 4-KiB blocks (lower-case hex). What it is over exactly is
+    /// written where it is made, in `fingerprint.rs`.
     pub fingerprint: String,
     /// What is missing or odd, and what that means.
     pub notices: Vec<ModelNotice>,
@@ -75,7 +88,7 @@ pub struct Config {
     pub layers: Option<u64>,
     /// `vocab_size`.
     pub vocab_size: Option<u64>,
-    /// `tie_word_embeddings`; `None` where the file does not say.
+    /// `tie_word_embeddings`, or where the file does not say, the default of its model type; `None` where that is not known either.
     pub tied: Option<bool>,
     /// The file as it stands.
     pub text: String,
@@ -102,9 +115,9 @@ pub struct Vocabulary {
 /// How tensor names give layer numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Family {
-    /// `model.layers.N.`; `model.embed_tokens.`, `model.norm.`, `lm_head.`.
+    /// `layers.N.` with or without `model.`.
     Llama,
-    /// `encoder.layer.N.` with or without `bert.`.
+    /// `encoder.layer.N.` with or without `bert.` or its like.
     Bert,
     /// `h.N.` with or without `transformer.`.
     Gpt2,
@@ -132,18 +145,92 @@ pub enum ModelNotice {
     NoTokenizer,
     /// An index names these shards, and they are not there. Tensors in them cannot be merged.
     MissingShards(Vec<String>),
-    /// A file was not understood and is left out: its name and why.
+    /// The index does not name these tensors of its shards. They are part of the model all the same.
+    NotInIndex(Vec<String>),
+    /// A file is left out.
     IgnoredFile {
         /// Path inside the folder.
         name: String,
         /// Why.
-        reason: String,
+        reason: IgnoredReason,
     },
+    /// tokenizer.json is carried into the output, but its vocabulary cannot be compared.
+    UnknownVocabulary {
+        /// The parser's words.
+        problem: String,
+    },
+}
+
+/// Why a file is left out of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IgnoredReason {
+    /// An adapter beside a whole model.
+    Adapter,
+    /// The same weights once more, under their publisher's names.
+    Consolidated,
+    /// The index does not name it.
+    NotInIndex,
+    /// It is larger than such a file ever is.
+    TooLarge {
+        /// The most that is read, in bytes.
+        limit: u64,
+    },
+}
+
+impl Model {
+    /// Number of elements of all tensors.
+    pub fn parameters(&self) -> u64 {
+        // An element has at least one byte, so no sum passes the files' lengths.
+        self.tensors.values().map(|tensor| tensor.len / tensor.dtype.size()).sum()
+    }
+
+    /// Bytes of all tensors together.
+    pub fn size(&self) -> u64 {
+        self.tensors.values().map(|tensor| tensor.len).sum()
+    }
+
+    /// How many tensors there are of each element type.
+    pub fn dtypes(&self) -> BTreeMap<DType, u64> {
+        let mut counts = BTreeMap::new();
+        for tensor in self.tensors.values() {
+            *counts.entry(tensor.dtype).or_default() += 1;
+        }
+        counts
+    }
 }
 
 impl<S: Source> Folder<S> {
     /// The sources of `model`'s weight files, in the order that [`Tensor::file`] counts in.
     pub fn weight_sources<'a>(&'a self, model: &Model) -> Vec<&'a S> {
         model.weight_files.iter().filter_map(|file| self.files.get(&file.name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A model with tensors of these names, and nothing else.
+    pub(super) fn model_of(names: &[&str]) -> Model {
+        let tensor = Tensor { file: 0, dtype: DType::F32, shape: vec![], offset: 0, len: 4 };
+        Model {
+            name: "test".into(),
+            weight_files: Vec::new(),
+            tensors: names.iter().map(|name| ((*name).to_owned(), tensor.clone())).collect(),
+            config: None,
+            family: Family::detect(names.iter().copied()),
+            companions: BTreeMap::new(),
+            vocabulary: None,
+            fingerprint: String::new(),
+            notices: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn parameters_size_and_types_are_counted() {
+        let mut model = model_of(&["a", "b"]);
+        model.tensors.insert("c".into(), Tensor { file: 0, dtype: DType::I64, shape: vec![5], offset: 0, len: 40 });
+        assert_eq!((model.parameters(), model.size()), (7, 48));
+        assert_eq!(model.dtypes(), BTreeMap::from([(DType::F32, 2), (DType::I64, 1)]));
     }
 }

@@ -1,1 +1,120 @@
 //! The model folder around the merged weights: configuration, tokenizer, model card, recipe, ledger, shard index, zip.
+//!
+//! Plain data in, bytes out: nothing here reads or writes a file. What comes out depends on recipe, inputs and seed alone, so
+//! none of it holds a time, a host, a backend or a number of threads.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use crate::format::ShardIndex;
+use crate::model::Model;
+use crate::plan::Plan;
+use crate::recipe::{self, Recipe};
+
+mod card;
+mod config;
+mod ledger;
+pub mod zip;
+
+pub use ledger::ledger;
+
+/// A stretch of a file and its checksum: (first byte, length in bytes, CRC-32).
+pub type CrcRange = (u64, u64, u32);
+
+/// The recipe's file name, the one that mergekit uses.
+pub const RECIPE_FILE: &str = "mergekit_config.yml";
+/// The ledger's file name.
+pub const LEDGER_FILE: &str = "merge-studio.json";
+/// The model card's file name.
+pub const CARD_FILE: &str = "README.md";
+/// The configuration's file name.
+pub const CONFIG_FILE: &str = "config.json";
+/// The shard index's file name.
+pub const INDEX_FILE: &str = "model.safetensors.index.json";
+
+/// A file of the output that is not weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmallFile {
+    /// Path inside the folder.
+    pub name: String,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What a small file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// The bytes of a file of an input's folder.
+    CopyOf {
+        /// Index into [`Plan::inputs`].
+        input: usize,
+        /// Path inside that input's folder.
+        file: String,
+    },
+}
+
+/// Every file of the output but its weights, sorted by name. `models` are those that the plan was made from.
+pub fn small_files(plan: &Plan, recipe: &Recipe, models: &[Model]) -> Vec<SmallFile> {
+    let recipe_text = recipe::write(recipe);
+    let mut files: BTreeMap<String, Content> = BTreeMap::new();
+    let donor = plan.inputs.get(plan.donor).and_then(|input| models.get(input.model));
+    if let Some(donor) = donor {
+        for file in donor.companions.keys() {
+            files.insert(file.clone(), Content::CopyOf { input: plan.donor, file: file.clone() });
+        }
+    }
+    // What describes this merge replaces whatever of that name described the donor.
+    let mut put = |name: &str, text: String| files.insert(name.to_owned(), Content::Bytes(text.into_bytes()));
+    if let Some(config) = donor.and_then(|donor| donor.config.as_ref()) {
+        let text = match config::output_dtype(plan) {
+            Some(dtype) => config::with_dtype(&config.text, dtype),
+            None => config.text.clone(),
+        };
+        put(CONFIG_FILE, text);
+    }
+    if plan.files.len() > 1 {
+        put(INDEX_FILE, shard_index(plan).to_json());
+    }
+    put(CARD_FILE, card::card(plan, &recipe_text));
+    put(LEDGER_FILE, ledger(plan, &recipe_text));
+    put(RECIPE_FILE, recipe_text);
+    files.into_iter().map(|(name, content)| SmallFile { name, content }).collect()
+}
+
+/// What goes into every weight file's `__metadata__`: enough to say where a lone file came from.
+///
+/// `inputs` are the names and fingerprints in the order of [`Plan::inputs`].
+pub fn metadata(recipe: &Recipe, seed: u64, inputs: &[(String, String)]) -> BTreeMap<String, String> {
+    let inputs: serde_json::Map<String, serde_json::Value> =
+        inputs.iter().map(|(name, fingerprint)| (name.clone(), fingerprint.clone().into())).collect();
+    BTreeMap::from([
+        ("merge_studio.version".into(), env!("CARGO_PKG_VERSION").into()),
+        ("merge_studio.method".into(), recipe.merge_method.clone()),
+        ("merge_studio.seed".into(), seed.to_string()),
+        ("merge_studio.recipe_sha256".into(), hex(&Sha256::digest(recipe::write(recipe)))),
+        ("merge_studio.inputs".into(), serde_json::Value::Object(inputs).to_string()),
+    ])
+}
+
+fn shard_index(plan: &Plan) -> ShardIndex {
+    let file = |index: usize| plan.files.get(index).map_or(String::new(), |file| file.name.clone());
+    ShardIndex {
+        weight_map: plan.jobs.iter().map(|job| (job.name.clone(), file(job.file))).collect(),
+        total_size: Some(plan.jobs.iter().map(|job| job.len).sum()),
+    }
+}
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ mod error;
 mod layout;
 mod parameters;
 
+#[cfg(test)]
+mod tests;
+
 pub use build::{float_of, input_names, plan};
 pub use error::{Expected, PlanError};
 

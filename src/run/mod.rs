@@ -10,6 +10,9 @@ mod merge;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{RunError, WriteError};
 
 use crate::format::Source;

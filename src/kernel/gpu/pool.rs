@@ -1,0 +1,63 @@
+//! The buffers of a device, kept from call to call and replaced when they are too small.
+
+/// What a buffer is for.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    Data,
+    Head,
+    Sources,
+    Rows,
+    Refused,
+    Results,
+    Readback,
+}
+
+impl Role {
+    const COUNT: usize = 7;
+
+    fn usage(self) -> wgpu::BufferUsages {
+        use wgpu::BufferUsages as Usage;
+        match self {
+            Self::Data | Self::Head | Self::Sources | Self::Rows => Usage::STORAGE | Usage::COPY_DST,
+            Self::Refused | Self::Results => Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
+            Self::Readback => Usage::MAP_READ | Usage::COPY_DST,
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Pool {
+    buffers: [Option<wgpu::Buffer>; Role::COUNT],
+}
+
+impl Pool {
+    /// Takes the buffer of a role out, at least `bytes` large. A call that is dropped half-way does not put it back,
+    /// so that no later one meets a buffer that is still being mapped.
+    pub(super) fn take(&mut self, device: &wgpu::Device, role: Role, bytes: u64) -> wgpu::Buffer {
+        const STEP: u64 = 1 << 20;
+        match self.buffers[role as usize].take() {
+            Some(buffer) if buffer.size() >= bytes => return buffer,
+            Some(small) => small.destroy(),
+            None => {}
+        }
+        let size = if bytes < STEP { bytes.next_power_of_two().max(256) } else { bytes.next_multiple_of(STEP) };
+        device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size,
+            usage: role.usage(),
+            mapped_at_creation: false,
+        })
+    }
+
+    /// Puts a buffer back for the next call.
+    pub(super) fn put(&mut self, role: Role, buffer: wgpu::Buffer) {
+        self.buffers[role as usize] = Some(buffer);
+    }
+
+    /// Gives all memory back.
+    pub(super) fn clear(&mut self) {
+        for buffer in self.buffers.iter_mut().filter_map(Option::take) {
+            buffer.destroy();
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The start-up probe: every kernel on a little data whose answers are known, before any model is touched.
+//!
+//! The data are what GPUs get wrong: rounding halfway between neighbours, subnormal F16s, votes that cancel, equal scores,
+//! 64-bit products, NaN. Expected values are written out here: the CPU backend has no part in it.
+
+use super::{Gpu, GpuError};
+use crate::kernel::{
+    Backend, BackendError, Coin, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Space, TieHunt, Window,
+};
+
+const F32: Precision = Precision::F32;
+const TASK_VECTORS: Space = Space::Deltas { base: 0 };
+
+/// The first thing that is not as it should be.
+pub(super) async fn probe(gpu: &mut Gpu) -> Result<(), GpuError> {
+    let checks = [
+        ("sums", sums(gpu).await),
+        ("rounding to F16", rounding(gpu, Float::F16, &HALFWAY_F16).await),
+        ("rounding to BF16", rounding(gpu, Float::BF16, &HALFWAY_BF16).await),
+        ("F16 inputs", f16_inputs(gpu).await),
+        ("votes", votes(gpu).await),
+        ("quotients", quotients(gpu).await),
+        ("coins", coins(gpu).await),
+        ("bands", bands(gpu).await),
+        ("Gram matrices", gram(gpu).await),
+        ("norms", norms(gpu).await),
+        ("histograms", histogram(gpu).await),
+        ("ties", ties(gpu).await),
+        ("NaN", refusals(gpu).await),
+    ];
+    for (what, outcome) in checks {
+        match outcome {
+            Ok(true) => {}
+            Ok(false) => return Err(GpuError::ProbeFailed { what }),
+            Err(error) => return Err(GpuError::NoDevice(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+type Outcome = Result<bool, BackendError>;
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn u16s(values: &[u16]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Mixes inputs that all have one type and as many elements as the first.
+async fn mixed(gpu: &mut Gpu, mix: &Mix, dtype: Float, inputs: &[Vec<u8>]) -> Result<Vec<u8>, BackendError> {
+    let inputs: Vec<_> = inputs.iter().map(|bytes| Raw { dtype, bytes }).collect();
+    let len = inputs[0].bytes.len() / dtype.size();
+    let mut values = Vec::new();
+    gpu.mix(mix, Window { first: 0, len, inputs: &inputs }, &mut values).await?;
+    Ok(values)
+}
+
+fn sum(space: Space, masks: Vec<Mask>, coefficients: Vec<f64>, out: Float) -> Mix {
+    Mix { space, masks, combine: Combine::Sum { coefficients }, precision: F32, out }
+}
+
+/// 0.1·3 is rounded before it meets 0.3·−1: fused, they would leave −7·10⁻⁹. (2²⁴ + 1) − 2²⁴ is zero in this order only.
+async fn sums(gpu: &mut Gpu) -> Outcome {
+    let large = 16_777_216.0;
+    let base = f32s(&[0.0, 0.0, 1.0, -2.5, 0.0]);
+    let first = f32s(&[3.0, 3.0, 3.0, 0.5, 10.0 * large]);
+    let second = f32s(&[-1.0, 0.0, 2.0, -1.0, -10.0 / 3.0 * large]);
+    let mix = sum(TASK_VECTORS, vec![Mask::All; 2], vec![f64::from(0.1_f32), f64::from(0.3_f32)], Float::F32);
+    let values = mixed(gpu, &mix, Float::F32, &[base, first, second]).await?;
+    // Fused results differ from these by less than the GPU may differ from the CPU, so what is asked is that.
+    let expected = [0.0, 0.300_000_01, 1.5, -1.75, 0.0];
+    let largest = [0.3, 0.3, 1.0, 2.5, large];
+    let close = values.as_chunks().0.iter().zip(expected).zip(largest).all(|((value, expected), largest): (_, f32)| {
+        (f32::from_le_bytes(*value) - expected).abs() <= 2.0 * f32::EPSILON * largest
+    });
+    Ok(values.len() == 20 && close)
+}
+
+/// F32 values, most of them halfway between two F16s, and what they round to: subnormals, overflow, signs of zero.
+const HALFWAY_F16: [(f32, u16); 14] = [
+    (1.0 + 1.0 / 2048.0, 0x3C00),
+    (1.0 + 3.0 / 2048.0, 0x3C02),
+    (-1.0 - 1.0 / 2048.0 - 1.0 / 1_048_576.0, 0xBC01),
+    (1.0 / 33_554_432.0, 0x0000),
+    (3.0 / 33_554_432.0, 0x0002),
+    (1.1 / 33_554_432.0, 0x0001),
+    (0.9 / 33_554_432.0, 0x0000),
+    (-5.0 / 16_777_216.0, 0x8005),
+    (1023.5 / 16_777_216.0, 0x0400),
+    (1.0 / 16_384.0, 0x0400),
+    (65_519.0, 0x7BFF),
+    (65_520.0, 0x7C00),
+    (-1e9, 0xFC00),
+    (0.0, 0x0000),
+];
+
+/// The same for BF16.
+const HALFWAY_BF16: [(f32, u16); 7] = [
+    (1.0 + 1.0 / 256.0, 0x3F80),
+    (1.0 + 3.0 / 256.0, 0x3F82),
+    (-1.0 - 1.0 / 256.0 - 1.0 / 1_048_576.0, 0xBF81),
+    (1.0 - 1.0 / 512.0, 0x3F80),
+    (65_520.0, 0x4780),
+    (-1e9, 0xCE6E),
+    (0.0, 0x0000),
+];
+
+async fn rounding(gpu: &mut Gpu, out: Float, cases: &[(f32, u16)]) -> Outcome {
+    let (values, expected): (Vec<f32>, Vec<u16>) = cases.iter().copied().unzip();
+    let mix = sum(Space::Inputs, vec![Mask::All], vec![1.0], out);
+    Ok(mixed(gpu, &mix, Float::F32, &[f32s(&values)]).await? == u16s(&expected))
+}
+
+/// Every kind of F16, subnormals included, widened.
+async fn f16_inputs(gpu: &mut Gpu) -> Outcome {
+    let unit = 1.0 / 16_777_216.0;
+    let input = u16s(&[0x0001, 0x8003, 0x03FF, 0x0400, 0x3C01, 0xFBFF, 0x8000, 0x0200]);
+    let expected =
+        f32s(&[unit, -3.0 * unit, 1023.0 * unit, 1024.0 * unit, 1.0 + 1.0 / 1024.0, -65_504.0, -0.0, 512.0 * unit]);
+    let mix = sum(Space::Inputs, vec![Mask::All], vec![1.0], Float::F32);
+    let mut values = mixed(gpu, &mix, Float::F16, &[input]).await?;
+    // The sign of a zero may be lost.
+    values[27] |= 0x80;
+    Ok(values == expected)
+}
+
+fn vote(coefficients: &[f32], normalize: bool) -> Mix {
+    let coefficients: Vec<f64> = coefficients.iter().map(|&coefficient| f64::from(coefficient)).collect();
+    let masks = vec![Mask::All; coefficients.len()];
+    let combine = Combine::Vote { weights: coefficients.clone(), coefficients, normalize, lambda: 1.0 };
+    Mix { space: TASK_VECTORS, masks, combine, precision: F32, out: Float::BF16 }
+}
+
+/// Votes that cancel elect plus, in whichever order, exactly or but for rounding; others elect their sign.
+async fn votes(gpu: &mut Gpu) -> Outcome {
+    let base = f32s(&[0.0; 8]);
+    let first = f32s(&[3.0, -3.0, 0.0, 1.0, -1.0, 3.0, 2.0, -6.0]);
+    let second = f32s(&[-1.0, 1.0, 0.0, 1.0, -1.0, -1.001, -1.0, 0.0]);
+    let third = f32s(&[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    let values = mixed(gpu, &vote(&[0.1, 0.3, 0.1], false), Float::F32, &[base, first, second, third]).await?;
+    let expected: [f32; 8] = [0.3, 0.3, 0.0, 0.4, -0.4, -0.3003, 0.3, -0.6];
+    Ok(values == u16s(&expected.map(|value| half::bf16::from_f32(value).to_bits())))
+}
+
+/// Quotients that are rounded up, down, and not at all; a divisor of zero is one.
+async fn quotients(gpu: &mut Gpu) -> Outcome {
+    let mut mix = vote(&[3.0, 1.0], true);
+    mix.out = Float::F32;
+    let base = f32s(&[0.0; 6]);
+    let first = f32s(&[1.0, 0.0, 5.0, -7.0, 1.000_000_1, 1e10]);
+    let second = f32s(&[1.0, 0.0, -1.0, -1.0, 0.1, 1.0]);
+    let terms: [(f32, f32); 6] = [(4.0, 4.0), (0.0, 1.0), (15.0, 3.0), (-22.0, 4.0), (3.100_000_4, 4.0), (3e10, 4.0)];
+    let values = mixed(gpu, &mix, Float::F32, &[base.clone(), first, second]).await?;
+    let whole = values == f32s(&terms.map(|(sum, weight)| sum / weight));
+    let thirds: Vec<f32> = [1.0, 2.0, -5.0, 1.0 / 7.0, 1e-20, 10.0].to_vec();
+    let mut mix = vote(&[1.0], true);
+    mix.out = Float::F32;
+    mix.combine = Combine::Vote { coefficients: vec![1.0], weights: vec![3.0], normalize: true, lambda: 1.0 };
+    let values = mixed(gpu, &mix, Float::F32, &[base, f32s(&thirds)]).await?;
+    Ok(whole && values == f32s(&thirds.iter().map(|value| value / 3.0).collect::<Vec<_>>()))
+}
+
+/// Random123's known answer for a counter and key of zeros: each word is kept just above itself, not at itself.
+async fn coins(gpu: &mut Gpu) -> Outcome {
+    const WORDS: [u32; 4] = [0x6627_E8D5, 0xE169_C58D, 0xBC57_AC4C, 0x9B00_DBD8];
+    for word in WORDS {
+        for threshold in [word, word + 1] {
+            let coin = Mask::Coin(Coin { key: [0; 2], stream: [0; 2], threshold });
+            let mix = sum(Space::Inputs, vec![coin], vec![1.0], Float::F32);
+            let values = mixed(gpu, &mix, Float::F32, &[f32s(&[1.0; 4])]).await?;
+            if values != f32s(&WORDS.map(|word| if word < threshold { 1.0 } else { 0.0 })) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// Of four equal scores the first two are kept.
+async fn bands(gpu: &mut Gpu) -> Outcome {
+    let band = Mask::Band { threshold: u64::from(2_f32.to_bits()), ties_end: 4 };
+    let mix = sum(Space::Inputs, vec![band], vec![1.0], Float::F32);
+    let values = mixed(gpu, &mix, Float::F32, &[f32s(&[1.0, 2.0, -3.0, -2.0, 2.0, -2.0, 4.0])]).await?;
+    Ok(values == f32s(&[0.0, 2.0, -3.0, -2.0, 0.0, 0.0, 4.0]))
+}
+
+/// A block and a half in which element i is i mod 7 − 3, and half of that in BF16.
+struct Pattern {
+    whole: Vec<u8>,
+    halves: Vec<u8>,
+}
+
+/// A block and a half, and three elements.
+const PATTERN: usize = 1_539;
+
+impl Pattern {
+    fn new() -> Self {
+        let value = |i| (i % 7) as f32 - 3.0;
+        let halves: Vec<u16> = (0..PATTERN).map(|i| half::bf16::from_f32(value(i) / 2.0).to_bits()).collect();
+        Self { whole: f32s(&(0..PATTERN).map(value).collect::<Vec<_>>()), halves: u16s(&halves) }
+    }
+
+    fn inputs(&self) -> [Raw<'_>; 2] {
+        [Raw { dtype: Float::F32, bytes: &self.whole }, Raw { dtype: Float::BF16, bytes: &self.halves }]
+    }
+}
+
+/// 219 times −3 … 3 has 28 as its sum of squares; six more elements, −3 … 2, have 19.
+async fn gram(gpu: &mut Gpu) -> Outcome {
+    const SQUARES: f64 = 219.0 * 28.0 + 19.0;
+    let pattern = Pattern::new();
+    let mut gram = Gram::new(2);
+    let window = Window { first: 0, len: PATTERN, inputs: &pattern.inputs() };
+    gpu.gram(F32, Space::Inputs, window, &mut gram).await?;
+    Ok(gram.sums == [SQUARES, SQUARES / 2.0, SQUARES / 4.0])
+}
+
+/// The magnitudes of −3 … 3 have 12 as their sum, those of −3 … 2 have 9; the ones that are 3 make half of the first.
+async fn norms(gpu: &mut Gpu) -> Outcome {
+    const ALL: f64 = 219.0 * 12.0 + 9.0;
+    const THREES: f64 = 219.0 * 6.0 + 3.0;
+    let pattern = Pattern::new();
+    let above_two = Mask::Band { threshold: u64::from(2_f32.to_bits()), ties_end: 0 };
+    let window = Window { first: 0, len: PATTERN, inputs: &pattern.inputs() };
+    let mut norms = [L1::default(); 2];
+    gpu.l1(F32, Space::Inputs, &[above_two, Mask::Nothing], window, &mut norms).await?;
+    Ok(norms == [L1 { all: ALL, kept: THREES }, L1 { all: ALL / 2.0, kept: 0.0 }])
+}
+
+/// The highest digit tells 0, 1, 2 and 3 apart by their exponents, the lowest finds nothing but zeros.
+async fn histogram(gpu: &mut Gpu) -> Outcome {
+    let pattern = Pattern::new();
+    let window = Window { first: 0, len: PATTERN, inputs: &pattern.inputs() };
+    let three = u64::from(3_f32.to_bits());
+    let digits = [
+        Some(Digit { shift: 20, bits: 11, prefix: 0 }),
+        Some(Digit { shift: 10, bits: 10, prefix: u64::from(1.5_f32.to_bits()) >> 20 }),
+    ];
+    let mut counts = [vec![0; 1 << 11], vec![0; 1 << 10]];
+    gpu.histogram(F32, Space::Inputs, &digits, window, &mut counts).await?;
+    let at = |value: f32| (value.to_bits() >> 20) as usize;
+    let mut expected = vec![0; 1 << 11];
+    expected[0] = 220;
+    expected[at(1.0)] = 440;
+    expected[at(2.0)] = 440;
+    expected[(three >> 20) as usize] = 439;
+    let mut halved = vec![0; 1 << 10];
+    halved[0] = 439;
+    Ok(counts == [expected, halved])
+}
+
+/// The 300th three is the fourth-last of the 150th row of seven: element 1,049.
+async fn ties(gpu: &mut Gpu) -> Outcome {
+    let pattern = Pattern::new();
+    let window = Window { first: 0, len: PATTERN, inputs: &pattern.inputs() };
+    let hunt = |value: f32, wanted| TieHunt { threshold: u64::from(value.to_bits()), wanted, met: 0, end: None };
+    let mut hunts = [Some(hunt(3.0, 300)), Some(hunt(1.5, 1_000))];
+    gpu.ties(F32, Space::Inputs, window, &mut hunts).await?;
+    let found = TieHunt { met: 300, end: Some(1_050), ..hunt(3.0, 300) };
+    let missed = TieHunt { met: 439, ..hunt(1.5, 1_000) };
+    Ok(hunts == [Some(found), Some(missed)])
+}
+
+/// NaN, infinity and what is nearly zero are refused, in a mix and in a measure; zero is not.
+async fn refusals(gpu: &mut Gpu) -> Outcome {
+    let mix = sum(Space::Inputs, vec![Mask::All], vec![1.0], Float::BF16);
+    for value in [f32::NAN, f32::NEG_INFINITY, 1e-40, 1e-25] {
+        let input = f32s(&[1.0, -0.0, 0.0, value, 1.0]);
+        let window = Window { first: 0, len: 5, inputs: &[Raw { dtype: Float::F32, bytes: &input }] };
+        let mixed = gpu.mix(&mix, window, &mut Vec::new()).await;
+        let measured = gpu.gram(F32, Space::Inputs, window, &mut Gram::new(1)).await;
+        for outcome in [mixed, measured] {
+            match outcome {
+                Err(BackendError::UnsafeValues) => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(false),
+            }
+        }
+    }
+    let zeros = f32s(&[-0.0, 0.0]);
+    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &zeros }] };
+    gpu.gram(F32, Space::Inputs, window, &mut Gram::new(1)).await?;
+    Ok(true)
+}

@@ -1,0 +1,34 @@
+// Σ|t| and Σ|masked t| of one block and one term a workgroup, summed as trees; the host adds the blocks in f64.
+// CPU twin: `l1` in `kernel::cpu`.
+
+@group(0) @binding(5) var<storage, read_write> results: array<vec2<f32>>;
+
+var<workgroup> tree: array<vec2<f32>, WORKGROUP>;
+
+fn sum_of(values: vec4<f32>) -> f32 {
+    let halves = values.xy + values.zw;
+    return halves.x + halves.y;
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let quad = group.x * WORKGROUP + lane;
+    var sums = vec2<f32>();
+    if quad < head.quads {
+        let term = terms[group.y];
+        let values = load_term(term.source, quad, load_base(quad));
+        let masked = select(vec4<f32>(), values, kept(term, quad, values));
+        sums = vec2<f32>(sum_of(abs(values)), sum_of(abs(masked)));
+    }
+    tree[lane] = sums;
+    for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if lane < width {
+            tree[lane] += tree[lane + width];
+        }
+    }
+    if lane == 0u {
+        results[group.y * head.blocks + group.x] = tree[0];
+    }
+    report();
+}

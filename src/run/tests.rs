@@ -1,0 +1,166 @@
+//! Jobs on sources in memory: the same bytes however they are cut, kept or ordered.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::format::{DType, ReadError};
+use crate::model::{Family, Model, Tensor, WeightFile};
+use crate::plan::{PlanOptions, plan};
+use crate::recipe::{ModelEntry, Recipe, Setting, Value};
+
+const TENSORS: [(&str, u64); 4] =
+    [("embed.weight", 5_000), ("layers.0.weight", 2_048), ("layers.1.weight", 1), ("norm.weight", 0)];
+
+/// A model in memory: bf16 tensors, and one of integers. `seed` varies the floats a little, as a fine-tune does.
+fn model(name: &str, seed: u64, integers: i64) -> (Model, Vec<u8>) {
+    let mut bytes = vec![0; 8];
+    let mut tensors = BTreeMap::new();
+    for (name, elements) in TENSORS {
+        let offset = bytes.len() as u64;
+        for element in 0..elements {
+            let base = ((element * 2_654_435_761) % 997) as f32 / 997.0 - 0.5;
+            let moved = if (element * seed) % 3 == 1 { base * 1.01 } else { base };
+            bytes.extend(half::bf16::from_f32(moved).to_le_bytes());
+        }
+        tensors.insert(
+            name.to_owned(),
+            Tensor { file: 0, dtype: DType::BF16, shape: vec![elements], offset, len: 2 * elements },
+        );
+    }
+    let offset = bytes.len() as u64;
+    bytes.extend(integers.to_le_bytes());
+    tensors.insert("buffer".to_owned(), Tensor { file: 0, dtype: DType::I64, shape: vec![], offset, len: 8 });
+    let model = Model {
+        name: name.to_owned(),
+        weight_files: vec![WeightFile { name: "model.safetensors".to_owned(), len: bytes.len() as u64 }],
+        tensors,
+        config: None,
+        family: Family::Generic,
+        companions: BTreeMap::new(),
+        vocabulary: None,
+        fingerprint: String::new(),
+        notices: Vec::new(),
+    };
+    (model, bytes)
+}
+
+fn recipe(method: &str) -> Recipe {
+    let entry = |name: &str| ModelEntry { model: name.to_owned(), ..ModelEntry::default() };
+    let mut recipe = Recipe {
+        merge_method: method.to_owned(),
+        base_model: Some("a".to_owned()),
+        models: vec![entry("a"), entry("b"), entry("c")],
+        ..Recipe::default()
+    };
+    for (key, value) in [("weight", 0.6), ("density", 0.4), ("t", 0.3)] {
+        recipe.parameters.insert(key.to_owned(), Setting::Scalar(Value::Number(value)));
+    }
+    if method == "slerp" {
+        recipe.models.pop();
+    }
+    recipe
+}
+
+struct Memory(Vec<Vec<u8>>);
+
+impl Sink for Memory {
+    async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
+        self.0[file][offset as usize..offset as usize + bytes.len()].copy_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+type Outcome = Result<(Vec<Vec<u8>>, Vec<JobReport>), RunError>;
+
+/// Merges three models with the CPU, jobs in the order that `order` makes of the batches.
+fn merge(recipe: &Recipe, inputs: &[(Model, Vec<u8>)], limits: &Limits, reverse: bool) -> Outcome {
+    let models: Vec<Model> = inputs.iter().map(|(model, _)| model.clone()).collect();
+    let binding = models.iter().enumerate().map(|(index, model)| (model.name.clone(), index)).collect();
+    let plan = plan(recipe, &models, &binding, &PlanOptions::default()).unwrap();
+    let sources: Vec<Vec<&Vec<u8>>> = plan.inputs.iter().map(|input| vec![&inputs[input.model].1]).collect();
+    let mut sink = Memory(plan.files.iter().map(|file| vec![0xEE; file.len as usize]).collect());
+    for (file, bytes) in plan.files.iter().zip(&mut sink.0) {
+        bytes[..file.header.len()].copy_from_slice(&file.header);
+    }
+    let mut jobs: Vec<usize> = batches(&plan).concat();
+    assert_eq!(jobs.len(), plan.jobs.len());
+    if reverse {
+        jobs.reverse();
+    }
+    let mut bench = Bench::default();
+    let mut reports = Vec::new();
+    for number in jobs {
+        let mut last = None;
+        let run = job(&plan, number, &sources, &mut bench, limits, &mut sink, &mut |progress| last = Some(progress));
+        reports.push(pollster::block_on(run)?);
+        if let Some(Progress { done, total, .. }) = last {
+            assert_eq!(done, total, "progress ends at its total");
+        }
+    }
+    Ok((sink.0, reports))
+}
+
+fn three() -> [(Model, Vec<u8>); 3] {
+    [model("a", 0, 7), model("b", 1, 7), model("c", 2, 7)]
+}
+
+#[test]
+fn bytes_depend_neither_on_windows_nor_on_what_is_kept_nor_on_order() {
+    for method in ["linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties"] {
+        let inputs = three();
+        let (expected, _) = merge(&recipe(method), &inputs, &Limits::default(), false).unwrap();
+        for limits in [
+            Limits { keep: 0, window: BLOCK },
+            Limits { keep: 0, window: 3 * BLOCK },
+            Limits { keep: 13_000, window: BLOCK },
+        ] {
+            for reverse in [false, true] {
+                let (bytes, _) = merge(&recipe(method), &inputs, &limits, reverse).unwrap();
+                assert!(bytes == expected, "{method} with {limits:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn kept_inputs_are_read_once_and_others_once_a_pass() {
+    let inputs = three();
+    let total: u64 = TENSORS.iter().map(|(_, elements)| 3 * 2 * elements).sum::<u64>() + 3 * 8;
+    let read = |limits: &Limits| {
+        let (_, reports) = merge(&recipe("ties"), &inputs, limits, false).unwrap();
+        reports.iter().map(|report| report.read).sum::<u64>()
+    };
+    assert_eq!(read(&Limits::default()), total);
+    assert!(read(&Limits { keep: 0, window: BLOCK }) >= 4 * (total - 3 * 8), "three digits and the mix");
+}
+
+#[test]
+fn reports_say_who_made_a_tensor_and_hold_the_checksums_of_its_bytes() {
+    let (files, reports) = merge(&recipe("ties"), &three(), &Limits { keep: 0, window: BLOCK }, false).unwrap();
+    let merged = reports.iter().filter(|report| report.backend == Some(BackendKind::Cpu)).count();
+    assert_eq!((merged, reports.len()), (4, 5), "the integers are copied");
+    for window in reports.iter().flat_map(|report| &report.crcs) {
+        let (start, end) = (window.offset as usize, (window.offset + window.len) as usize);
+        assert_eq!(crc32fast::hash(&files[0][start..end]), window.crc32);
+    }
+    assert!(reports.iter().all(|report| report.largest_allocation <= 2 * BLOCK as u64));
+    assert!(!files[0].windows(64).any(|bytes| bytes == [0xEE; 64]), "every byte was written");
+}
+
+#[test]
+fn integers_that_differ_stop_the_merge() {
+    let mut inputs = three();
+    inputs[2] = model("c", 2, 8);
+    let error = merge(&recipe("ties"), &inputs, &Limits::default(), false).unwrap_err();
+    let RunError::IntegersDiffer { tensor, first, second } = error else { panic!("{error:?}") };
+    assert_eq!((tensor.as_str(), first.as_str(), second.as_str()), ("buffer", "a", "c"));
+}
+
+#[test]
+fn a_file_that_shrank_since_it_was_opened_is_a_read_error_with_names() {
+    let mut inputs = three();
+    inputs[1].1.truncate(100);
+    let error = merge(&recipe("linear"), &inputs, &Limits::default(), false).unwrap_err();
+    assert!(matches!(error, RunError::Read { input, error: ReadError::PastEnd { .. }, .. } if input == "b"));
+}

@@ -1,0 +1,2 @@
+//! The GPU held to the definition by the twins' bodies.
+fn main() {}

@@ -1,0 +1,46 @@
+//! Twins: one test body runs every kernel on every backend and holds it to the definition ([`Reference`]).
+//!
+//! A backend joins with one line in this file. Its tests are named after it: `cpu::sums_are_as_defined`.
+
+#![allow(clippy::unwrap_used)]
+
+mod bodies;
+mod case;
+mod compare;
+mod cuts;
+mod drive;
+
+use compare::Tolerance;
+use merge_studio::kernel::cpu::Cpu;
+
+/// Runs every body on a backend; `$open` gives it, or `None` (said aloud) where this machine has none.
+macro_rules! twins {
+    ($backend:ident, $tolerance:expr, $open:expr) => {
+        twins!(@each $backend, $tolerance, $open,
+            sums_are_as_defined
+            votes_are_as_defined
+            gram_matrices_are_as_defined
+            norms_are_as_defined
+            selections_keep_exactly_what_sorting_keeps
+            coins_fall_as_defined
+            votes_that_cancel_elect_plus
+            every_output_type_is_rounded_once
+            lone_bases_come_through
+        );
+    };
+    (@each $backend:ident, $tolerance:expr, $open:expr, $($body:ident)*) => {
+        mod $backend {
+            use super::*;
+            $(
+                #[test]
+                fn $body() {
+                    if let Some(mut backend) = $open {
+                        bodies::$body(&mut backend, &$tolerance);
+                    }
+                }
+            )*
+        }
+    };
+}
+
+twins!(cpu, Tolerance::EXACT, Some(Cpu::default()));

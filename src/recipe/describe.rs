@@ -28,6 +28,12 @@ impl MethodInfo {
     pub fn parameter(&self, name: &str) -> Option<&ParameterInfo> {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
+
+    /// Whether the method accepts a parameter and does nothing with it. (`int8_mask` does nothing in any method of ours, but
+    /// a recipe that has it is right: it speaks to mergekit's memory.)
+    pub fn is_idle(&self, parameter: &str) -> bool {
+        self.id == "task_arithmetic" && matches!(parameter, "density" | "rescale")
+    }
 }
 
 /// What a method does with `base_model`.

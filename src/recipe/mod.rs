@@ -3,11 +3,25 @@
 //! Everything here is plain data and text. What methods exist and which parameters they take comes in as data
 //! ([`MethodInfo`]); this module imports nothing else of the engine.
 
+mod check;
 mod describe;
+mod examples;
+mod problem;
+mod reader;
+mod scalar;
 mod setting;
+mod span;
+mod suggest;
+mod write;
 
+pub use check::{Checked, check};
 pub use describe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope};
+pub use examples::{Example, examples};
+pub use problem::{Expected, Feature, Fix, FixKind, Found, Place, Problem, ProblemKind, Severity};
 pub use setting::{Setting, Settings, Value};
+pub use span::{Edit, Span};
+pub use suggest::suggest;
+pub use write::write;
 
 use serde::{Deserialize, Serialize};
 

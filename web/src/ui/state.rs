@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use merge_studio::model::Model;
 use merge_studio::plan::{self, Plan, PlanOptions};
-use merge_studio::recipe::{self, Checked, Link, LinkError, LinkInput, MethodInfo, Recipe, Repair, Severity};
+use merge_studio::recipe::{self, Checked, MethodInfo, Recipe, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{self, Agreement};
 use super::binding::{self, Bound};
 use super::edit::{self, Edit};
+use super::shim::{self, Link, LinkError, LinkInput, Repair};
 use super::merging::{Merging, Outcome, Started};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
@@ -144,6 +145,8 @@ pub enum Alert {
     NoWeights,
     /// A file that was opened as a recipe is not text.
     NotText(String),
+    /// Page and workers come from different versions.
+    Outdated,
 }
 
 /// What is still missing before a merge, in the order in which a person would do it.
@@ -223,7 +226,7 @@ impl State {
             models: Vec::new(),
             missed: saved.models,
             text: String::new(),
-            checked: Rc::new(Checked::default()),
+            checked: Rc::new(Checked { recipe: None, problems: Vec::new() }),
             form: None,
             comments_lost: false,
             repair: None,
@@ -307,6 +310,7 @@ impl State {
             }
             Event::Planned { .. } | Event::PlanFailed { .. } => {}
             Event::Crashed { message } => self.apply(Action::Alert(Alert::Crashed(message))),
+            Event::Outdated => self.apply(Action::Alert(Alert::Outdated)),
             event => self.merging.hear(event),
         }
     }
@@ -320,7 +324,8 @@ impl State {
     /// The text changes: everything that is read from it does.
     fn set_text(&mut self, text: String) {
         let blank = text.trim().is_empty();
-        let checked = if blank { Checked::default() } else { recipe::check(&text, &self.methods) };
+        let nothing = || Checked { recipe: None, problems: Vec::new() };
+        let checked = if blank { nothing() } else { recipe::check(&text, &self.methods) };
         self.form = if blank { Some(Rc::default()) } else { checked.recipe.clone().map(Rc::new) };
         self.checked = Rc::new(checked);
         self.text = text;
@@ -329,7 +334,7 @@ impl State {
 
     fn give(&mut self, text: String) {
         self.repair = None;
-        match recipe::repair(&text, &self.methods) {
+        match shim::repair(&text, &self.methods) {
             Repair::NotNeeded => self.set_text(text),
             Repair::Repaired { text: repaired, notes } => {
                 self.repair = Some(Repaired::Done { before: text, notes: notes.iter().map(ToString::to_string).collect() });

@@ -79,7 +79,9 @@ pub fn notice(notice: &ModelNotice) -> String {
 /// Why a model could not be opened, and what to do.
 pub fn open_error(error: &OpenError) -> String {
     match error {
-        OpenError::Model(why) => format!("Can't be read: {why}. Remove it and add a sound copy."),
+        OpenError::Model(why) | OpenError::Browser(why) => {
+            format!("{} Remove it and add a sound copy.", super::sentence(&format!("can't be read: {why}")))
+        }
     }
 }
 

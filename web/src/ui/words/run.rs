@@ -192,15 +192,11 @@ pub fn merge_error(error: &MergeError) -> String {
             format!("The browser gives no more room for the result.{short} Free disk space or close other private windows, then merge again; a smaller dtype needs less.")
         }
         MergeError::Write { file, why } => format!("{file} could not be written: {why}. Nothing half-written is left."),
-        other => format!("The merge stopped: {}. Your models and recipe are still here.", stopped(other)),
-    }
-}
-
-fn stopped(error: &MergeError) -> String {
-    match error {
-        MergeError::Tensor { tensor, why } => format!("{tensor} could not be made ({why})"),
-        MergeError::WorkerDied { why } => format!("a worker ran out of memory or died ({why})"),
-        _ => String::new(),
+        MergeError::SmallFiles { file, why } => format!("{file} could not be made: {why}. Your models and recipe are still here."),
+        MergeError::Run(error) => format!("The merge stopped: {error}. Your models and recipe are still here."),
+        MergeError::WorkerDied(why) => {
+            format!("A worker ran out of memory or died ({why}). Close other tabs, or run on the CPU, and merge again.")
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Reflect;
 use serde::Serialize;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, MessageChannel, MessageEvent, Worker};
 
-use crate::io::ROOT;
+use crate::io;
 use crate::protocol::{Event, VERSION};
 use crate::wire::{self, Hello, Inject, Role, ToDesk};
 
@@ -60,7 +60,7 @@ impl Crew {
     /// Starts the desk and the compute worker that tries WebGPU; the others come with the first merge.
     pub fn start(on_message: impl Fn(Event, JsValue) + 'static, on_death: impl Fn(Who, String) + 'static) -> Self {
         let session = format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 1e15) as u64);
-        hold_lock(&session);
+        io::hold(&format!("{}/{session}", io::ROOT));
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let crew = Self {
             on_message: Rc::new(on_message),
@@ -218,16 +218,4 @@ fn size() -> u32 {
     let memory = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|memory| memory.as_f64());
     let by_memory = memory.map_or(MOST, |memory| (memory / MEMORY_EACH) as u32);
     cores.min(by_memory).clamp(1, MOST)
-}
-
-/// Holds the lock that tells other pages that this one lives and needs its files.
-fn hold_lock(session: &str) {
-    let Some(window) = web_sys::window() else { return };
-    // Not there without a secure context; there are no files then, either.
-    let Ok(locks) = Reflect::get(&window.navigator(), &"locks".into()) else { return };
-    let Ok(request) = Reflect::get(&locks, &"request".into()).and_then(JsCast::dyn_into::<Function>) else { return };
-    let forever = Closure::once_into_js(|| Promise::new(&mut |_, _| {}));
-    if let Err(error) = request.call2(&locks, &format!("{ROOT}/{session}").into(), &forever) {
-        web_sys::console::warn_1(&error);
-    }
 }

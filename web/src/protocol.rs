@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use merge_studio::kernel::{BackendError, BackendKind};
-use merge_studio::model::Model;
+use merge_studio::model::{Model, ModelError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
 use merge_studio::run::RunError;
@@ -217,7 +217,7 @@ pub enum NoGpu {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OpenError {
     /// The engine could not read it.
-    Model(String),
+    Model(ModelError),
     /// The browser could not read it: its words.
     Browser(String),
 }

@@ -175,16 +175,20 @@ pub trait Post {
 }
 
 macro_rules! post {
-    ($($target:ty),*) => {$(
+    ($($target:ty: $method:ident),*) => {$(
         impl Post for $target {
             fn post_array(&self, message: &Array, transfer: &Array) -> Result<(), JsValue> {
-                self.post_message_with_transfer(message, transfer)
+                self.$method(message, transfer)
             }
         }
     )*};
 }
 
-post!(Worker, MessagePort, DedicatedWorkerGlobalScope);
+post!(
+    Worker: post_message_with_transfer,
+    MessagePort: post_message_with_transferable,
+    DedicatedWorkerGlobalScope: post_message_with_transfer
+);
 
 /// Sends `message`, `beside` it, and hands over what is in `transfer`.
 ///

@@ -92,7 +92,7 @@ impl WebFile {
     fn fetch(&self, start: u64, end: u64) -> Result<Uint8Array, ReadError> {
         let host = |error: JsValue| ReadError::Host(words(&error));
         let slice = self.blob.slice_with_f64_and_f64(start as f64, end as f64).map_err(host)?;
-        let bytes = Uint8Array::new(&self.reader.read_as_array_buffer(&slice).map_err(host)?);
+        let bytes = Uint8Array::new(&self.reader.read_as_array_buffer(&slice).map_err(host)?.into());
         if u64::from(bytes.length()) == end - start {
             Ok(bytes)
         } else {

@@ -24,9 +24,10 @@ fn picker() -> Option<Function> {
 /// Asks for a folder and writes `files` into it. Each is published under its name only when it is whole.
 pub async fn save(files: &[(String, Blob)], on_bytes: impl Fn(u64, u64)) -> Result<(), SaveError> {
     let options = js_sys::Object::new();
+    let Some(window) = web_sys::window() else { return Err(SaveError::Dismissed) };
     let picked = picker().and_then(|pick| {
         Reflect::set(&options, &"mode".into(), &"readwrite".into()).ok()?;
-        pick.call1(&web_sys::window()?, &options).ok()?.dyn_into::<Promise>().ok()
+        pick.call1(&window, &options).ok()?.dyn_into::<Promise>().ok()
     });
     let failed = |file: &str| {
         let file = file.to_owned();

@@ -2,8 +2,10 @@
 
 mod file;
 mod folder;
+mod locks;
 mod output;
 
 pub use file::WebFile;
 pub use folder::{can_pick, save};
+pub use locks::hold;
 pub use output::{Output, OutputError, ROOT, Store, short_of};

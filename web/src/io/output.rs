@@ -9,9 +9,10 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, DedicatedWorkerGlobalScope, File, FileSystemDirectoryHandle, FileSystemFileHandle,
     FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemReadWriteOptions, FileSystemRemoveOptions,
-    FileSystemSyncAccessHandle, LockInfo, LockManagerSnapshot, StorageEstimate,
+    FileSystemSyncAccessHandle, StorageEstimate,
 };
 
+use super::locks;
 use crate::protocol::{NoDisk, Storage};
 use crate::wire::{error_name, words};
 
@@ -65,7 +66,7 @@ impl Store {
         match our_root(&scope).await {
             Ok(root) => {
                 // Left-overs cost room, not correctness: what cannot be removed now is tried again next time.
-                let _ = remove_leftovers(&scope, &root, &session).await;
+                let _ = remove_leftovers(&root, &session).await;
                 Self::Disk { root, session }
             }
             Err(error) => Self::Memory(NoDisk::Denied(words(&error))),
@@ -242,15 +243,10 @@ async fn our_root(scope: &DedicatedWorkerGlobalScope) -> Result<FileSystemDirect
 }
 
 async fn remove_leftovers(
-    scope: &DedicatedWorkerGlobalScope,
     root: &FileSystemDirectoryHandle,
     session: &str,
 ) -> Result<(), JsValue> {
-    let snapshot: LockManagerSnapshot = JsFuture::from(scope.navigator().locks().query()).await?.unchecked_into();
-    let held: Vec<String> = snapshot
-        .get_held()
-        .map(|locks| locks.iter().filter_map(|lock| lock.unchecked_into::<LockInfo>().get_name()).collect())
-        .unwrap_or_default();
+    let held = locks::held().await?;
     let options = FileSystemRemoveOptions::new();
     options.set_recursive(true);
     let keys = root.keys();

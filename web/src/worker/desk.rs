@@ -12,7 +12,7 @@ use merge_studio::model::{self, Folder, Model};
 use merge_studio::output;
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
-use merge_studio::run::{JobReport, RunError};
+use merge_studio::run::JobReport;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MessageEvent, MessagePort};

@@ -62,7 +62,7 @@ pub fn models(props: &ModelsProps) -> Html {
                     { if props.loading_demo { words::LOADING_DEMO } else { words::LOAD_DEMO } }
                 </button>
                 <input ref={files} type="file" multiple=true hidden=true onchange={picked.clone()} data-pick="files" />
-                <input ref={folder} type="file" multiple=true hidden=true webkitdirectory="" onchange={picked} data-pick="folder" />
+                <input ref={folder} type="file" multiple=true hidden=true webkitdirectory=true onchange={picked} data-pick="folder" />
             </div>
             if state.models.is_empty() {
                 <p class="aside">{ words::EMPTY_DEMO }</p>

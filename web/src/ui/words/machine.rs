@@ -31,7 +31,10 @@ pub fn no_gpu(why: &NoGpu) -> String {
             "WebGPU needs https or this same machine, and the page came over plain http.".to_owned()
         }
         NoGpu::Unsupported => "This browser has no WebGPU.".to_owned(),
-        NoGpu::Failed(why) => format!("WebGPU can't be used here: {why}."),
+        NoGpu::NoAdapter => "This browser has WebGPU, but the system offers it no GPU.".to_owned(),
+        NoGpu::NoDevice(why) => format!("The GPU can't be used: {why}."),
+        NoGpu::ProbeFailed(what) => format!("The GPU computes differently from the CPU, so it is not trusted: {what}."),
+        NoGpu::OutOfMemory => "The GPU ran out of memory during a merge.".to_owned(),
         NoGpu::Lost(why) => format!("The GPU was lost during a merge: {why}."),
     }
 }

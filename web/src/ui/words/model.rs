@@ -1,7 +1,8 @@
 //! Words about models.
 
-use merge_studio::model::ModelNotice;
+use merge_studio::model::{IgnoredReason, ModelNotice};
 
+use super::super::numbers;
 use crate::protocol::OpenError;
 
 /// The region.
@@ -72,16 +73,35 @@ pub fn notice(notice: &ModelNotice) -> String {
         ModelNotice::MissingShards(names) => {
             format!("Missing: {}. Its index names these files; tensors in them can't be merged. Add the whole folder.", super::listed(names))
         }
-        ModelNotice::IgnoredFile { name, reason } => format!("{name} is left out: {reason}."),
+        ModelNotice::NotInIndex(tensors) => format!(
+            "Its index does not name {}: they are merged all the same.",
+            super::count(tensors.len() as u64, "tensor of its shards", "tensors of its shards")
+        ),
+        ModelNotice::UnknownVocabulary { problem } => {
+            format!("The vocabulary in tokenizer.json can't be compared with the others' ({problem}). It is carried over as it is.")
+        }
+        ModelNotice::IgnoredFile { name, reason } => format!("{name} is left out: {}.", ignored(reason)),
+    }
+}
+
+fn ignored(reason: &IgnoredReason) -> String {
+    match reason {
+        IgnoredReason::Adapter => "it is an adapter beside a whole model".to_owned(),
+        IgnoredReason::Consolidated => "it holds the same weights once more".to_owned(),
+        IgnoredReason::NotInIndex => "the index does not name it".to_owned(),
+        IgnoredReason::TooLarge { limit } => {
+            format!("it is larger than such a file ever is ({})", numbers::bytes(*limit))
+        }
     }
 }
 
 /// Why a model could not be opened, and what to do.
 pub fn open_error(error: &OpenError) -> String {
     match error {
-        OpenError::Model(why) | OpenError::Browser(why) => {
-            format!("{} Remove it and add a sound copy.", super::sentence(&format!("can't be read: {why}")))
+        OpenError::Model(error) => {
+            format!("{} Remove it and add a sound copy.", super::sentence(&format!("can't be read: {error}")))
         }
+        OpenError::Browser(why) => format!("The browser can't read it ({why}). Remove it and add it again."),
     }
 }
 

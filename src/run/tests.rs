@@ -92,7 +92,8 @@ fn merge(recipe: &Recipe, inputs: &[(Model, Vec<u8>)], limits: &Limits, reverse:
     let mut reports = Vec::new();
     for number in jobs {
         let mut last = None;
-        let run = job(&plan, number, &sources, &mut bench, limits, &mut sink, &mut |progress| last = Some(progress));
+        let mut watch = |progress| last = Some(progress);
+        let run = job(&plan, number, &sources, &mut bench, limits, &mut sink, &mut watch);
         reports.push(pollster::block_on(run)?);
         if let Some(Progress { done, total, .. }) = last {
             assert_eq!(done, total, "progress ends at its total");

@@ -86,11 +86,7 @@ impl Device {
     }
 
     /// Runs a call and shows `read` the bytes that came back. After [`BackendError::Lost`] every call ends so.
-    pub(super) async fn run<T>(
-        &mut self,
-        call: &Call<'_>,
-        read: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, BackendError> {
+    pub(super) async fn run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
         if let Some(message) = self.lost() {
             return Err(BackendError::Lost(message));
         }
@@ -133,11 +129,7 @@ impl Device {
             self.counters.readbacks += 1;
             self.counters.bytes_down += call.read + 4;
             let (results, refused) = view.split_at(call.read as usize);
-            if refused.iter().any(|&byte| byte != 0) {
-                Err(BackendError::UnsafeValues)
-            } else {
-                Ok(read(results))
-            }
+            if refused.iter().any(|&byte| byte != 0) { Err(BackendError::UnsafeValues) } else { Ok(read(results)) }
         };
         readback.unmap();
         self.pool.put(Role::Readback, readback);
@@ -249,8 +241,7 @@ fn build(
             count: None,
         })
         .collect();
-    let layout =
-        device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries });
     let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
         bind_group_layouts: &[Some(&layout)],
         ..Default::default()

@@ -2,8 +2,8 @@
 //!
 //! [`prelude`] says all of it in WGSL. Every field is one 32-bit word, so that the two layouts cannot differ.
 
-use crate::kernel::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
 use crate::kernel::{BLOCK, TIE_SHARE};
+use crate::kernel::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
 
 /// Elements a thread works on: as many as a Philox block has words, and whole words at 16 bits.
 pub(super) const LANES: u32 = 4;

@@ -36,18 +36,22 @@ impl Checked {
 
 /// Reads and checks a recipe. `methods` are those that can run.
 pub fn check(text: &str, methods: &[MethodInfo]) -> Checked {
+    let (recipe, problems) = draft(text, methods);
+    let error = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Checked { recipe: recipe.filter(|_| !error), problems }
+}
+
+/// What [`check`] finds, and the recipe as far as it can be told, errors or not.
+pub(super) fn draft(text: &str, methods: &[MethodInfo]) -> (Option<Recipe>, Vec<Problem>) {
     let (root, problems) = reader::read(text);
     let lines = Lines::new(text);
     let mut checker = Checker { lines: &lines, methods, problems };
-    let mut recipe = root.and_then(|root| checker.recipe(&root));
+    let recipe = root.and_then(|root| checker.recipe(&root));
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| problem.span);
     // What an alias repeats is said once.
     problems.dedup_by(|a, b| a.span == b.span && a.kind == b.kind);
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        recipe = None;
-    }
-    Checked { recipe, problems }
+    (recipe, problems)
 }
 
 struct Checker<'a> {

@@ -43,7 +43,7 @@ function placeOf(doc, offset) {
   return { line: at.number, column: [...before].length + 1 };
 }
 
-/** Completions from `complete(text, line, column)`: an array of `{ label, detail, info, kind, from }`, `from` a column. */
+/** Completions from `complete(text, line, column)`: an array of `{ label, detail, insert, kind }`. */
 function completionSource(complete) {
   return (context) => {
     const word = context.matchBefore(/[\w.\-/]*/);
@@ -54,22 +54,26 @@ function completionSource(complete) {
     if (!offers || offers.length === 0) return null;
     return {
       from: word ? word.from : context.pos,
-      options: offers.map(({ label, detail, info, kind, insert }) => ({
-        label,
-        detail: detail || undefined,
-        info: info || undefined,
-        type: kind,
-        apply: insert,
-      })),
+      options: offers.map(({ label, detail, insert, kind }) => ({ label, detail, apply: insert, type: kind })),
       validFor: /^[\w.\-/]*$/,
     };
   };
 }
 
+/** Whether a change is a text from elsewhere: pasted, dropped, or more lines at once than one types. Undoing is typing. */
+function isGiven(update) {
+  if (update.transactions.some((each) => each.isUserEvent("undo") || each.isUserEvent("redo"))) return false;
+  let given = update.transactions.some((each) => each.isUserEvent("input.paste") || each.isUserEvent("input.drop"));
+  update.changes.iterChanges((fromA, toA, fromB, toB, inserted) => {
+    given ||= inserted.lines > 2;
+  });
+  return given;
+}
+
 /**
  * Puts an editor into `parent`.
  *
- * `onChange(text)` is called for what the person types, never for `setDoc`; `complete` is described above;
+ * `onChange(text, given)` is called for what the person types or (`given`) pastes, never for `setDoc`; `complete` is described above;
  * `onFix(index)` when the fix of the index-th diagnostic is chosen in place.
  */
 export function create(parent, doc, label, onChange, complete, onFix) {
@@ -103,7 +107,7 @@ export function create(parent, doc, label, onChange, complete, onFix) {
         EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
         EditorView.updateListener.of((update) => {
           const typed = update.docChanged && !update.transactions.some((each) => each.annotation(fromPage));
-          if (typed) onChange(update.state.doc.toString());
+          if (typed) onChange(update.state.doc.toString(), isGiven(update));
         }),
       ],
     }),

@@ -186,10 +186,11 @@ impl Entry {
 
 /// The three members of a tensor's entry, before its type is looked up.
 #[derive(serde::Deserialize)]
+#[serde(expecting = "an object with dtype, shape and data_offsets")]
 struct RawEntry {
     dtype: String,
     shape: Vec<u64>,
-    data_offsets: (u64, u64),
+    data_offsets: Vec<u64>,
 }
 
 /// Collects a header's members. serde can only carry sentences out of a visitor, so what went wrong, and where, waits here.
@@ -239,7 +240,10 @@ impl Reader {
         let Some(dtype) = DType::from_name(&raw.dtype) else {
             return Err(HeaderError::UnknownDType { tensor: name, found: raw.dtype });
         };
-        let (start, end) = raw.data_offsets;
+        let [start, end] = raw.data_offsets[..] else {
+            let problem = format!("data_offsets must be two numbers, not {}", raw.data_offsets.len());
+            return Err(HeaderError::MalformedEntry { tensor: name, problem });
+        };
         self.header.tensors.push(Entry { name, dtype, shape: raw.shape, start, end });
         Ok(())
     }

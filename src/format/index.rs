@@ -20,6 +20,7 @@ pub struct ShardIndex {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with a weight_map")]
 struct RawIndex {
     #[serde(default)]
     metadata: RawMetadata,
@@ -27,6 +28,7 @@ struct RawIndex {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct RawMetadata {
     #[serde(default)]
     total_size: Option<serde_json::Number>,

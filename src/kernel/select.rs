@@ -72,3 +72,117 @@ impl Selection {
         Mask::Band { threshold: self.prefix, ties_end: hunt.and_then(|hunt| hunt.end).unwrap_or(u64::MAX) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The selection's mask over `scores`, driven as a run drives it.
+    fn selected(precision: Precision, scores: &[u64], keep: u64) -> Mask {
+        let mut selection = Selection::new(precision, keep);
+        while let Some(digit) = selection.digit() {
+            let mut histogram = vec![0; 1 << digit.bits];
+            for score in scores.iter().filter(|&score| score >> (digit.shift + digit.bits) == digit.prefix) {
+                histogram[(score >> digit.shift) as usize & ((1 << digit.bits) - 1)] += 1;
+            }
+            selection.narrow(&histogram);
+        }
+        let hunt = selection.tie_hunt().map(|mut hunt| {
+            let mut ties = scores.iter().enumerate().filter(|&(_, &score)| score == hunt.threshold);
+            hunt.end = ties.nth(hunt.wanted as usize - 1).map(|(index, _)| index as u64 + 1);
+            hunt
+        });
+        selection.mask(hunt)
+    }
+
+    /// The indices kept, zeros left out: whether a zero is kept cannot be seen.
+    fn kept(scores: &[u64], mask: Mask) -> Vec<usize> {
+        let Mask::Band { threshold, ties_end } = mask else { panic!("{mask:?}") };
+        let keeps = |index: usize, score: u64| score > threshold || (score == threshold && (index as u64) < ties_end);
+        (0..scores.len()).filter(|&index| scores[index] != 0 && keeps(index, scores[index])).collect()
+    }
+
+    fn sorted(scores: &[u64], keep: u64) -> Vec<usize> {
+        let mut indices: Vec<usize> = (0..scores.len()).collect();
+        indices.sort_by_key(|&index| (std::cmp::Reverse(scores[index]), index));
+        indices.truncate(keep as usize);
+        indices.retain(|&index| scores[index] != 0);
+        indices.sort_unstable();
+        indices
+    }
+
+    fn every_keep_agrees_with_sorting(precision: Precision, scores: &[u64]) {
+        for keep in 1..scores.len() as u64 {
+            let mask = selected(precision, scores, keep);
+            assert_eq!(kept(scores, mask), sorted(scores, keep), "keep {keep} of {scores:?}");
+        }
+    }
+
+    fn f32_scores(values: &[f32]) -> Vec<u64> {
+        values.iter().map(|value| u64::from(value.abs().to_bits())).collect()
+    }
+
+    fn f64_scores(values: &[f64]) -> Vec<u64> {
+        values.iter().map(|value| value.abs().to_bits()).collect()
+    }
+
+    #[test]
+    fn digits_cover_a_score_without_gap_or_overlap() {
+        for (precision, width) in [(Precision::F32, 31), (Precision::F64, 63)] {
+            let mut top = width;
+            for &(shift, bits) in digits(precision) {
+                assert_eq!(shift + bits, top);
+                assert!(bits <= 11);
+                top = shift;
+            }
+            assert_eq!(top, 0);
+        }
+    }
+
+    #[test]
+    fn a_selection_keeps_what_sorting_keeps() {
+        let values = [0.5, -3.0, 0.25, 1e-30, -2.0, 7.5, -0.125, 1e30, 6.0, -5.0];
+        every_keep_agrees_with_sorting(Precision::F32, &f32_scores(&values));
+        every_keep_agrees_with_sorting(Precision::F64, &f64_scores(&values.map(f64::from)));
+    }
+
+    #[test]
+    fn of_equal_magnitudes_the_lowest_indices_are_kept() {
+        let values = [1.0, -2.0, 2.0, 1.0, -1.0, 2.0, 0.5, 1.0];
+        every_keep_agrees_with_sorting(Precision::F32, &f32_scores(&values));
+        every_keep_agrees_with_sorting(Precision::F64, &f64_scores(&values.map(f64::from)));
+        assert_eq!(kept(&f32_scores(&values), selected(Precision::F32, &f32_scores(&values), 5)), [0, 1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn scores_that_differ_in_their_last_bit_are_told_apart() {
+        let wide = [1.0_f64, 1.0_f64.next_up(), 1.0_f64.next_down(), 1.0];
+        every_keep_agrees_with_sorting(Precision::F64, &f64_scores(&wide));
+        let narrow = [1.0_f32, 1.0_f32.next_up(), 1.0_f32.next_down(), 1.0];
+        every_keep_agrees_with_sorting(Precision::F32, &f32_scores(&narrow));
+    }
+
+    #[test]
+    fn infinity_and_nan_are_the_largest() {
+        let values = [f32::INFINITY, 1.0, f32::NAN, f32::MAX, f32::NEG_INFINITY, f32::NAN];
+        every_keep_agrees_with_sorting(Precision::F32, &f32_scores(&values));
+        assert_eq!(kept(&f32_scores(&values), selected(Precision::F32, &f32_scores(&values), 3)), [0, 2, 5]);
+        every_keep_agrees_with_sorting(Precision::F64, &f64_scores(&values.map(f64::from)));
+    }
+
+    #[test]
+    fn zeros_need_no_hunt() {
+        let scores = f32_scores(&[0.0, 3.0, -0.0, 0.0, 1e-45]);
+        every_keep_agrees_with_sorting(Precision::F32, &scores);
+        // The fourth largest is a zero: every zero is kept, and nobody can tell.
+        assert_eq!(selected(Precision::F32, &scores, 4), Mask::Band { threshold: 0, ties_end: u64::MAX });
+    }
+
+    #[test]
+    fn all_equal_scores_are_cut_by_index_alone() {
+        let scores = f32_scores(&[0.75; 6]);
+        every_keep_agrees_with_sorting(Precision::F32, &scores);
+        let threshold = u64::from(0.75_f32.to_bits());
+        assert_eq!(selected(Precision::F32, &scores, 5), Mask::Band { threshold, ties_end: 5 });
+    }
+}

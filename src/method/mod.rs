@@ -6,6 +6,8 @@
 mod linear;
 mod slerp;
 mod task_arithmetic;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -5,10 +5,10 @@ use super::{Family, Model, Place};
 
 impl Family {
     /// The first family whose layers occur among `names`.
-    pub fn detect<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
+    pub fn detect(names: &[&str]) -> Self {
         [Self::Llama, Self::Bert, Self::Gpt2]
             .into_iter()
-            .find(|family| names.clone().any(|name| family.layer(name).is_some()))
+            .find(|family| names.iter().any(|name| family.layer(name).is_some()))
             .unwrap_or(Self::Generic)
     }
 
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn families_are_told_by_their_layers() {
-        let detect = |names: &[&str]| Family::detect(names.iter().copied());
+        let detect = Family::detect;
         assert_eq!(detect(&["lm_head.weight", "model.layers.0.mlp.up_proj.weight"]), Family::Llama);
         assert_eq!(detect(&["layers.0.mlp.up_proj.weight", "norm.weight"]), Family::Llama);
         assert_eq!(detect(&["bert.encoder.layer.0.output.dense.weight"]), Family::Bert);

@@ -218,7 +218,7 @@ mod tests {
             weight_files: Vec::new(),
             tensors: names.iter().map(|name| ((*name).to_owned(), tensor.clone())).collect(),
             config: None,
-            family: Family::detect(names.iter().copied()),
+            family: Family::detect(names),
             companions: BTreeMap::new(),
             vocabulary: None,
             fingerprint: String::new(),

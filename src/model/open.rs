@@ -53,9 +53,10 @@ pub async fn open<S: Source>(folder: &Folder<S>) -> Result<Model, ModelError> {
     let fingerprint = opening.weights().await?;
     let config = opening.config().await?;
     let (companions, vocabulary) = opening.companions().await?;
+    let names: Vec<&str> = opening.tensors.keys().map(String::as_str).collect();
     Ok(Model {
         name: folder.name.clone(),
-        family: Family::detect(opening.tensors.keys().map(String::as_str)),
+        family: Family::detect(&names),
         weight_files: opening.weight_files,
         tensors: opening.tensors,
         config,

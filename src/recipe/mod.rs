@@ -4,10 +4,13 @@
 //! ([`MethodInfo`]); this module imports nothing else of the engine.
 
 mod check;
+mod complete;
 mod describe;
 mod examples;
+mod link;
 mod problem;
 mod reader;
+mod repair;
 mod scalar;
 mod setting;
 mod span;
@@ -15,9 +18,12 @@ mod suggest;
 mod write;
 
 pub use check::{Checked, check};
+pub use complete::{Completion, complete};
 pub use describe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope};
 pub use examples::{Example, examples};
+pub use link::{Link, LinkError, LinkInput};
 pub use problem::{Expected, Feature, Fix, FixKind, Found, Place, Problem, ProblemKind, Severity};
+pub use repair::{RefusedReason, Repair, RepairKind, RepairNote, repair};
 pub use setting::{Setting, Settings, Value};
 pub use span::{Edit, Span};
 pub use suggest::suggest;

@@ -105,6 +105,9 @@ pub enum Place {
     /// Not indented.
     #[error("to the top level")]
     Top,
+    /// An entry of `models` itself.
+    #[error("into the list of `models`")]
+    Models,
     /// In an entry of `models`.
     #[error("into the model's entry")]
     Model,

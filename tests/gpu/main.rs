@@ -1,2 +1,87 @@
-//! The GPU held to the definition by the twins' bodies.
-fn main() {}
+//! The GPU, held to the definition by the twins' bodies, and what only a GPU can do: cut, refuse, be lost, be wrong.
+//!
+//! Without a GPU every test here is ignored, with the reason; where `MERGE_STUDIO_NEED_GPU` is 1, it fails instead.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../twins/bodies.rs"]
+mod bodies;
+#[path = "../twins/case.rs"]
+mod case;
+// Its own tests run with the twins.
+#[allow(dead_code, unused_imports, clippy::wildcard_imports)]
+#[path = "../twins/compare.rs"]
+mod compare;
+#[path = "../twins/drive.rs"]
+mod drive;
+mod faults;
+mod own;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use compare::Tolerance;
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use merge_studio::kernel::gpu::{Gpu, GpuError, GpuOptions};
+use pollster::block_on;
+
+/// Outputs agree to the bit; sums over a block are in f32 on the GPU.
+const TOLERANCE: Tolerance = Tolerance { ulps_of_16: 0.0, ulps_of_32: 0.0, sums: 1e-6, may_decline: true };
+
+/// Room for one block of most cases' inputs, so that most windows are cut.
+const SMALL_BINDING: u64 = 13 << 10;
+
+type Body = fn(&mut Gpu);
+type Shared = Arc<Mutex<Result<Gpu, GpuError>>>;
+
+macro_rules! twins {
+    ($($body:ident)*) => {
+        [$((stringify!($body), (|gpu: &mut Gpu| bodies::$body(gpu, &TOLERANCE)) as Body),)*]
+    };
+}
+
+/// A test of an opened GPU; without one it is ignored, unless this machine must have one.
+fn trial(name: String, gpu: &Shared, body: Body) -> Trial {
+    let gpu = Arc::clone(gpu);
+    Trial::ignorable_test(name, move || {
+        // A test that failed has not harmed the device.
+        let mut gpu = gpu.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *gpu {
+            Ok(gpu) => body(gpu),
+            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
+                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
+            }
+            Err(error) => return Err(Failed::from(error.to_string())),
+        }
+        Ok(Completion::Completed)
+    })
+}
+
+fn main() {
+    let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
+    let open = |options| -> Shared { Arc::new(Mutex::new(block_on(Gpu::open_with(&options)))) };
+    let gpu = open(GpuOptions::default());
+    let small = open(GpuOptions { binding: SMALL_BINDING, ..GpuOptions::default() });
+    if let Ok(gpu) = &*gpu.lock().unwrap_or_else(PoisonError::into_inner) {
+        println!("on {}", gpu.name());
+    }
+    let twins = twins!(
+        sums_are_as_defined
+        votes_are_as_defined
+        gram_matrices_are_as_defined
+        norms_are_as_defined
+        selections_keep_exactly_what_sorting_keeps
+        coins_fall_as_defined
+        votes_that_cancel_elect_plus
+        every_output_type_is_rounded_once
+        lone_bases_come_through
+    );
+    let mut trials = Vec::new();
+    for (name, body) in twins {
+        trials.push(trial(format!("gpu::{name}"), &gpu, body));
+        trials.push(trial(format!("gpu_in_chunks::{name}"), &small, body));
+    }
+    for (name, body) in own::TESTS.iter().chain(faults::TESTS) {
+        trials.push(trial(format!("gpu::{name}"), &gpu, *body));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -200,6 +200,9 @@ pub fn votes_that_cancel_elect_plus(backend: &mut impl Backend, tolerance: &Tole
 pub fn every_output_type_is_rounded_once(backend: &mut impl Backend, tolerance: &Tolerance) {
     for case in case::all() {
         for out in [Float::F16, Float::BF16, Float::F32, Float::F64] {
+            if out == Float::F64 && tolerance.may_decline {
+                continue;
+            }
             same_mix(backend, tolerance, &case, &sum_of(&case, vec![Mask::All; case.terms()], out));
         }
     }
@@ -209,10 +212,11 @@ pub fn lone_bases_come_through(backend: &mut impl Backend, tolerance: &Tolerance
     for mut case in case::all() {
         case.inputs.truncate(1);
         case.space = Space::Deltas { base: 0 };
-        for mix in [sum_of(&case, vec![], Float::F64), vote_of(&case, vec![], true, Float::F64)] {
+        let out = if case.precision == Precision::F64 { Float::F64 } else { Float::F32 };
+        for mix in [sum_of(&case, vec![], out), vote_of(&case, vec![], true, out)] {
             let Some(bytes) = given(tolerance, &case, drive::mix(backend, &case, &mix, CUT)) else { continue };
             for index in 0..case.len {
-                let (expected, actual) = (case.value(0, index), decode(Float::F64, &bytes, index));
+                let (expected, actual) = (case.value(0, index), decode(out, &bytes, index));
                 let same = expected.to_bits() == actual.to_bits() || (expected.is_nan() && actual.is_nan());
                 assert!(same, "{}: {actual:e} instead of {expected:e}", case.name);
             }

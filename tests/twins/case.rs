@@ -206,6 +206,6 @@ fn hostile(len: usize, seed: u64) -> Case {
             (dtype, encode(dtype, &values))
         })
         .collect();
-    let space = if seed % 2 == 0 { Space::Deltas { base: 0 } } else { Space::Inputs };
+    let space = if seed.is_multiple_of(2) { Space::Deltas { base: 0 } } else { Space::Inputs };
     Case { name: format!("hostile, {len} elements"), precision: Precision::F32, space, len, inputs, hostile: true }
 }

@@ -1,23 +1,44 @@
-//! The page's side: starts the workers, sends requests, hands their events to the page, ends them.
+//! The page's side: starts the workers, sends requests, hands their events to the page, ends and replaces them.
 //!
 //! Nothing here waits and nothing here computes: the page thread only draws.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use js_sys::{Array, Uint8Array};
+use merge_studio::output::zip::{self, Entry, Part};
 use merge_studio::plan::PlanOptions;
 use merge_studio::recipe::Recipe;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Blob, BlobPropertyBag, File};
 use yew::Callback;
 
-use crate::protocol::{Event, ModelId, PlanToken, RunOn};
+use crate::crew::{Crew, Who};
+use crate::io;
+use crate::protocol::{Event, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn};
+use crate::wire::ToDesk;
 
 /// The page's handle on its workers. Cloning it is cheap; there is one set of workers.
 #[derive(Clone)]
-pub struct Bridge {}
+pub struct Bridge(Rc<Inner>);
+
+struct Inner {
+    on_event: Callback<Event>,
+    crew: Crew,
+    ids: Cell<u32>,
+    tokens: Cell<u32>,
+    merging: Cell<bool>,
+    /// Kept so that a new desk can be given what the old one had.
+    models: RefCell<BTreeMap<ModelId, (String, Vec<String>, Array)>>,
+    last_plan: RefCell<Option<Request>>,
+    result: RefCell<Vec<(ResultFile, Blob)>>,
+}
 
 /// Two handles on the same workers are equal.
 impl PartialEq for Bridge {
-    fn eq(&self, _: &Self) -> bool {
-        true
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
     }
 }
 
@@ -26,7 +47,7 @@ impl PartialEq for Bridge {
 pub enum SaveError {
     /// The person closed the picker.
     Dismissed,
-    /// The browser refused: the file and its words.
+    /// The browser refused: the file (empty: the folder) and its words.
     Failed {
         /// Which file.
         file: String,
@@ -37,50 +58,192 @@ pub enum SaveError {
 
 impl Bridge {
     /// Starts the workers. Their events arrive on the page thread, in order.
-    pub fn start(_on_event: Callback<Event>) -> Self {
-        Self {}
+    pub fn start(on_event: Callback<Event>) -> Self {
+        Self(Rc::new_cyclic(|weak: &std::rc::Weak<Inner>| {
+            let (heard, died) = (weak.clone(), weak.clone());
+            let on_message = move |event, beside| {
+                if let Some(inner) = heard.upgrade() {
+                    inner.hear(event, &beside);
+                }
+            };
+            let on_death = move |who, message| {
+                if let Some(inner) = died.upgrade() {
+                    inner.died(who, message);
+                }
+            };
+            Inner {
+                on_event,
+                crew: Crew::start(on_message, on_death),
+                ids: Cell::new(0),
+                tokens: Cell::new(0),
+                merging: Cell::new(false),
+                models: RefCell::default(),
+                last_plan: RefCell::default(),
+                result: RefCell::default(),
+            }
+        }))
     }
 
     /// Opens a model: the files by their paths inside its folder (a lone file: its name). Answered by
     /// [`Event::Opened`] or [`Event::OpenFailed`].
-    pub fn open(&self, _name: String, _files: Vec<(String, web_sys::File)>) -> ModelId {
-        ModelId(0)
+    pub fn open(&self, name: String, files: Vec<(String, File)>) -> ModelId {
+        let id = ModelId(next(&self.0.ids));
+        let (paths, files): (Vec<String>, Vec<File>) = files.into_iter().unzip();
+        let files: Array = files.iter().collect();
+        self.0.send_open(id, &name, &paths, &files);
+        self.0.models.borrow_mut().insert(id, (name, paths, files));
+        id
     }
 
     /// Forgets a model. Not answered.
-    pub fn close(&self, _id: ModelId) {}
+    pub fn close(&self, id: ModelId) {
+        self.0.models.borrow_mut().remove(&id);
+        self.0.send(Request::Close { id });
+    }
 
-    /// Plans a merge. Answered by [`Event::Planned`] or [`Event::PlanFailed`], unless a later request overtakes it.
-    pub fn plan(&self, _recipe: &Recipe, _binding: BTreeMap<String, ModelId>, _options: PlanOptions) -> PlanToken {
-        PlanToken(0)
+    /// Plans a merge. Answered by [`Event::Planned`] or [`Event::PlanFailed`]; later requests have greater tokens.
+    pub fn plan(&self, recipe: &Recipe, binding: BTreeMap<String, ModelId>, options: PlanOptions) -> PlanToken {
+        let token = PlanToken(next(&self.0.tokens));
+        let request = Request::Plan { token, recipe: recipe.clone(), binding, options };
+        self.0.last_plan.replace(Some(request.clone()));
+        self.0.send(request);
+        token
     }
 
     /// Runs a plan. Answered by [`Event::Progress`] … and one of [`Event::Finished`], [`Event::MergeFailed`], [`Event::Cancelled`].
-    pub fn merge(&self, _token: PlanToken, _run_on: RunOn) {}
+    /// The result before it is gone from now on.
+    pub fn merge(&self, token: PlanToken, run_on: RunOn) {
+        self.0.merging.set(true);
+        self.0.result.borrow_mut().clear();
+        self.0.send(Request::Merge { token, run_on });
+        self.0.crew.call_everyone();
+    }
 
     /// Stops the merge. Answered by [`Event::Cancelled`] within 200 ms.
-    pub fn cancel(&self) {}
+    pub fn cancel(&self) {
+        if self.0.merging.get() {
+            self.0.crew.dismiss();
+            self.0.send(Request::Cancel);
+            self.0.crew.call_first();
+        }
+    }
 
     /// Removes the finished result from disk. Not answered.
-    pub fn discard(&self) {}
+    pub fn discard(&self) {
+        self.0.result.borrow_mut().clear();
+        self.0.send(Request::Discard);
+    }
 
     /// A file of the finished result, backed by the disk: for a link (`URL.createObjectURL`) or for reading.
-    pub fn result_file(&self, _name: &str) -> Option<web_sys::Blob> {
-        None
+    pub fn result_file(&self, name: &str) -> Option<Blob> {
+        self.0.result.borrow().iter().find(|(file, _)| file.name == name).map(|(_, blob)| blob.clone())
     }
 
     /// The finished result as one stored zip whose entries lie in a folder called `folder`; made of parts, nothing is copied.
-    pub fn zip(&self, _folder: &str) -> Option<web_sys::Blob> {
-        None
+    pub fn zip(&self, folder: &str) -> Option<Blob> {
+        let result = self.0.result.borrow();
+        if result.is_empty() {
+            return None;
+        }
+        let entries: Vec<Entry> = result
+            .iter()
+            .map(|(file, _)| Entry { name: format!("{folder}/{}", file.name), len: file.len, crc32: file.crc32 })
+            .collect();
+        let parts = Array::new();
+        for part in zip::layout(&entries) {
+            match part {
+                Part::Bytes(bytes) => parts.push(&Uint8Array::from(bytes.as_slice())),
+                Part::File(index) => parts.push(&result[index].1),
+            };
+        }
+        let options = BlobPropertyBag::new();
+        options.set_type("application/zip");
+        Blob::new_with_blob_sequence_and_options(&parts, &options).ok()
     }
 
     /// Whether this browser lets a person pick a folder to save to.
     pub fn can_save_to_folder() -> bool {
-        false
+        io::can_pick()
     }
 
     /// Asks for a folder and writes the finished result into it; `on_bytes` hears (written, all). Call it from a click.
-    pub async fn save_to_folder(&self, _on_bytes: Callback<(u64, u64)>) -> Result<(), SaveError> {
-        Err(SaveError::Dismissed)
+    pub async fn save_to_folder(&self, on_bytes: Callback<(u64, u64)>) -> Result<(), SaveError> {
+        let files: Vec<(String, Blob)> =
+            self.0.result.borrow().iter().map(|(file, blob)| (file.name.clone(), blob.clone())).collect();
+        io::save(&files, |written, all| on_bytes.emit((written, all))).await
+    }
+}
+
+impl Inner {
+    fn send(&self, request: Request) {
+        self.crew.tell_desk(ToDesk::Request(request), None, None);
+    }
+
+    fn send_open(&self, id: ModelId, name: &str, paths: &[String], files: &Array) {
+        let request = Request::Open { id, name: name.to_owned(), paths: paths.to_vec() };
+        self.crew.tell_desk(ToDesk::Request(request), Some(files.clone().into()), None);
+    }
+
+    fn hear(&self, event: Event, beside: &JsValue) {
+        match &event {
+            Event::Finished { files, report } => {
+                self.merging.set(false);
+                let blobs = beside.unchecked_ref::<Array>().iter().map(JsCast::unchecked_into);
+                self.result.replace(files.iter().cloned().zip(blobs).collect());
+                expose(report);
+            }
+            Event::MergeFailed { .. } => {
+                self.merging.set(false);
+                // They may be deep in a tensor that nobody wants any more.
+                self.crew.dismiss();
+                self.crew.call_first();
+            }
+            Event::Cancelled => self.merging.set(false),
+            _ => {}
+        }
+        self.on_event.emit(event);
+    }
+
+    /// A worker is dead and was let go of by the crew.
+    fn died(&self, who: Who, message: String) {
+        self.on_event.emit(Event::Crashed { message: message.clone() });
+        match who {
+            Who::Compute(number) => {
+                self.crew.tell_desk(ToDesk::Died { number, why: message }, None, None);
+                if !self.merging.get() {
+                    self.crew.call_first();
+                }
+            }
+            Who::Desk => {
+                self.crew.dismiss();
+                self.crew.new_desk();
+                for (id, (name, paths, files)) in self.models.borrow().iter() {
+                    self.send_open(*id, name, paths, files);
+                }
+                if let Some(plan) = self.last_plan.borrow().clone() {
+                    self.send(plan);
+                }
+                self.crew.call_first();
+                if self.merging.replace(false) {
+                    self.on_event.emit(Event::MergeFailed { error: MergeError::WorkerDied(message) });
+                }
+            }
+        }
+    }
+}
+
+fn next(counter: &Cell<u32>) -> u32 {
+    counter.set(counter.get() + 1);
+    counter.get()
+}
+
+/// `window.__studio.report`: the counters of the last merge, for tests and for the curious.
+fn expose(report: &Report) {
+    let report = serde_json::to_string(report).ok().and_then(|json| js_sys::JSON::parse(&json).ok());
+    if let (Some(window), Some(report)) = (web_sys::window(), report) {
+        let studio = js_sys::Object::new();
+        // Setting a field of an object that was just made does not fail.
+        let _ = js_sys::Reflect::set(&studio, &"report".into(), &report);
+        let _ = js_sys::Reflect::set(&window, &"__studio".into(), &studio);
     }
 }

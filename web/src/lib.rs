@@ -1,4 +1,9 @@
-//! What the page and its workers share: the protocol, the page's side of it, and the browser's files.
+//! The page and its workers: the protocol between them, either side of it, the browser's files, and the user interface.
 
 pub mod bridge;
+mod crew;
+mod io;
 pub mod protocol;
+pub mod ui;
+mod wire;
+pub mod worker;

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use merge_studio::kernel::{BackendError, BackendKind};
-use merge_studio::model::Model;
-use merge_studio::plan::{Plan, PlanOptions};
+use merge_studio::model::{Model, ModelError};
+use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
+use merge_studio::run::RunError;
 use serde::{Deserialize, Serialize};
 
 /// Page and workers are built together, but a cache may hold one of them back: they refuse to talk across versions.
@@ -59,7 +60,7 @@ pub enum Request {
         recipe: Recipe,
         /// The recipe's names and the models that stand for them.
         binding: BTreeMap<String, ModelId>,
-        /// Seed, shard size, metadata.
+        /// Seed and shard size; the desk fills in the metadata.
         options: PlanOptions,
     },
     /// Run the plan called `token`.
@@ -118,7 +119,7 @@ pub enum Event {
         /// Whose answer this is.
         token: PlanToken,
         /// Why.
-        error: PlanFailure,
+        error: PlanError,
     },
     /// How far the merge is; at most ten a second, the first within 200 ms.
     Progress(Progress),
@@ -150,6 +151,8 @@ pub enum Event {
     },
     /// The merge was cancelled; what it wrote was removed.
     Cancelled,
+    /// The page and its workers come from different versions of Merge Studio (an old one in a cache): reloading helps.
+    Outdated,
     /// A worker died of a fault in Merge Studio and was replaced. Models stay open; a running merge fails beside this.
     Crashed {
         /// The panic's message and place.
@@ -198,8 +201,14 @@ pub enum NoGpu {
     InsecureContext,
     /// This browser has no WebGPU.
     Unsupported,
-    /// No adapter, no device, or a failed probe: the engine's words.
-    Failed(String),
+    /// The system offers no adapter.
+    NoAdapter,
+    /// There is an adapter and it gives no device: the browser's words.
+    NoDevice(String),
+    /// It computes something else than it should: what.
+    ProbeFailed(String),
+    /// It ran out of memory during a merge.
+    OutOfMemory,
     /// It was lost during a merge: the browser's words.
     Lost(String),
 }
@@ -208,19 +217,9 @@ pub enum NoGpu {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OpenError {
     /// The engine could not read it.
-    Model(String),
-}
-
-/// Why there is no plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum PlanFailure {
-    /// The recipe names models that stand for nothing that is loaded.
-    Unbound {
-        /// The names.
-        names: Vec<String>,
-    },
-    /// The engine refused.
-    Plan(String),
+    Model(ModelError),
+    /// The browser could not read it: its words.
+    Browser(String),
 }
 
 /// How far a merge is.
@@ -325,15 +324,14 @@ pub enum MergeError {
         why: String,
     },
     /// A tensor could not be made.
-    Tensor {
+    Run(RunError),
+    /// A small file beside the weights could not be made or copied.
+    SmallFiles {
         /// Its name.
-        tensor: String,
+        file: String,
         /// Why.
         why: String,
     },
-    /// A worker ran out of memory or died.
-    WorkerDied {
-        /// Its last words.
-        why: String,
-    },
+    /// A worker ran out of memory or died: its last words.
+    WorkerDied(String),
 }

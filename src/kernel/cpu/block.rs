@@ -49,11 +49,13 @@ fn decode_with<R: Real>(raw: Raw<'_>, span: Span, block: &mut Block<R>, finish: 
 }
 
 /// Decodes a span of an input.
+#[inline(always)]
 pub(super) fn decode<R: Real>(raw: Raw<'_>, span: Span, block: &mut Block<R>) {
     decode_with(raw, span, block, |_, value| value);
 }
 
 /// Decodes the base, if the terms are relative to one.
+#[inline(always)]
 pub(super) fn decode_base<R: Real>(space: Space, window: &Window<'_>, span: Span, base: &mut Block<R>) {
     if let Space::Deltas { base: input } = space {
         decode(window.inputs[input], span, base);
@@ -61,6 +63,7 @@ pub(super) fn decode_base<R: Real>(space: Space, window: &Window<'_>, span: Span
 }
 
 /// Forms a term, given the decoded base.
+#[inline(always)]
 pub(super) fn form<R: Real>(
     space: Space,
     term: usize,
@@ -77,6 +80,7 @@ pub(super) fn form<R: Real>(
 }
 
 /// Appends values, rounded once, to the result.
+#[inline(always)]
 pub(super) fn encode<R: Real>(values: &[R], out: Float, into: &mut Vec<u8>) {
     #[inline(always)]
     fn fill<const N: usize, R: Real>(values: &[R], into: &mut Vec<u8>, bytes: impl Fn(R) -> [u8; N]) {

@@ -139,7 +139,7 @@ mod tests {
         }
         for bits in 0..0x400_u16 {
             // Between two subnormal F16s the halfway point is not at a fixed bit.
-            let halfway = (f16_to_f32(bits) + f16_to_f32(bits + 1)) / 2.0;
+            let halfway = f32::midpoint(f16_to_f32(bits), f16_to_f32(bits + 1));
             for value in [halfway.next_down(), halfway, halfway.next_up()] {
                 same_as_half(value);
                 same_as_half(-value);

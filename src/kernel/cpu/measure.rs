@@ -2,7 +2,7 @@
 
 use super::block::{Block, LANES, Span};
 use super::real::{Real, Score};
-use crate::kernel::{Digit, TieHunt};
+use crate::kernel::{BLOCK, Digit, TieHunt};
 
 /// Σ f(j) over a block. Element j is added to lane j mod 8; then the lanes are added as a tree.
 #[inline(always)]
@@ -17,17 +17,20 @@ fn reduce<R: Real>(a: &Block<R>, b: &Block<R>, of: impl Fn(f64, f64) -> f64) -> 
 }
 
 /// The lanes' sum.
+#[inline(always)]
 pub(super) fn tree(lanes: [f64; LANES]) -> f64 {
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
 /// ⟨a, b⟩.
+#[inline(always)]
 pub(super) fn product<R: Real>(a: &Block<R>, b: &Block<R>) -> f64 {
     reduce(a, b, |a, b| a * b)
 }
 
 /// Σ|a|.
+#[inline(always)]
 pub(super) fn magnitude<R: Real>(a: &Block<R>) -> f64 {
     reduce(a, a, |a, _| a.abs())
 }
@@ -35,32 +38,51 @@ pub(super) fn magnitude<R: Real>(a: &Block<R>) -> f64 {
 /// Counters of one term's digit. Neighbours often share a digit (two thirds of the changes of a real fine-tune are zero),
 /// and a counter cannot be raised again before it was stored: so they take turns in four tables.
 pub(super) struct Counters {
-    tables: Box<[[u32; TABLE]; TABLES]>,
+    tables: [Box<[u32; TABLE]>; TABLES],
     blocks: u32,
 }
 
 const TABLES: usize = 4;
 /// 11 bits, the widest digit.
-const TABLE: usize = 1 << 11;
+const VALUES: usize = 1 << 11;
+/// Where elements without the prefix are counted, and forgotten.
+const REST: u32 = VALUES as u32;
+/// A power of two, so that an index is brought into bounds without a branch.
+const TABLE: usize = 2 * VALUES;
 /// Blocks that cannot overflow a counter.
 const MOST_BLOCKS: u32 = 1 << 20;
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { tables: Box::new([[0; TABLE]; TABLES]), blocks: 0 }
+        Self { tables: std::array::from_fn(|_| Box::new([0; TABLE])), blocks: 0 }
     }
 }
 
 impl Counters {
     /// Counts a block.
+    #[inline(always)]
     pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut [u64]) {
-        if digit.shift + digit.bits >= R::Score::BITS {
-            // Nothing is above the digit: every element counts.
-            for (j, value) in term[..span.len].iter().enumerate() {
-                self.tables[j % TABLES][(value.score() >> digit.shift).to_u64() as usize % TABLE] += 1;
+        let mut slots = [REST; BLOCK];
+        let above = digit.shift + digit.bits;
+        if above >= R::Score::BITS {
+            for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
+                *slot = (value.score() >> digit.shift).low();
             }
         } else {
-            self.count_prefixed(digit, &term[..span.len]);
+            let (prefix, mask) = (R::Score::at_most(digit.prefix), (1 << digit.bits) - 1);
+            for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
+                let score = value.score();
+                *slot = if score >> above == prefix { (score >> digit.shift).low() & mask } else { REST };
+            }
+        }
+        for slots in slots.as_chunks::<LANES>().0 {
+            // In the later passes few elements have the prefix: most groups are passed over.
+            if *slots == [REST; LANES] {
+                continue;
+            }
+            for (j, &slot) in slots.iter().enumerate() {
+                self.tables[j % TABLES][slot as usize % TABLE] += 1;
+            }
         }
         self.blocks += 1;
         if self.blocks == MOST_BLOCKS {
@@ -68,32 +90,20 @@ impl Counters {
         }
     }
 
-    fn count_prefixed<R: Real>(&mut self, digit: Digit, term: &[R]) {
-        let counts = |value: &R| (value.score() >> (digit.shift + digit.bits)).to_u64() == digit.prefix;
-        for values in term.chunks(LANES) {
-            // Few elements have the prefix: most groups are passed over at one branch.
-            if !values.iter().fold(false, |any, value| any | counts(value)) {
-                continue;
-            }
-            for (j, value) in values.iter().enumerate() {
-                let low = (value.score() >> digit.shift).to_u64() as usize & ((1 << digit.bits) - 1);
-                self.tables[j % TABLES][low % TABLE] += u32::from(counts(value));
-            }
-        }
-    }
-
     /// Moves what was counted to the totals.
     pub(super) fn flush(&mut self, into: &mut [u64]) {
-        for table in self.tables.iter_mut() {
-            for (total, count) in into.iter_mut().zip(table) {
-                *total += u64::from(std::mem::take(count));
+        for table in &mut self.tables {
+            for (total, count) in into.iter_mut().zip(table.iter()) {
+                *total += u64::from(*count);
             }
+            table.fill(0);
         }
         self.blocks = 0;
     }
 }
 
 /// Shows a block to a hunt.
+#[inline(always)]
 pub(super) fn hunt<R: Real>(hunt: &mut TieHunt, term: &Block<R>, span: Span) {
     let threshold = R::Score::at_most(hunt.threshold);
     if hunt.met >= hunt.wanted || threshold.to_u64() != hunt.threshold {

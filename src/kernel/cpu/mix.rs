@@ -1,8 +1,8 @@
 //! Mixes, a block at a time: masked terms in, merged values out.
 
-use super::block::{Block, LANES};
+use super::block::Block;
 use super::real::Real;
-use crate::kernel::Combine;
+use crate::kernel::{BLOCK, Combine};
 
 /// A [`Combine`] at the width of the arithmetic.
 pub(super) enum Formula<R> {
@@ -25,6 +25,7 @@ impl<R: Real> Formula<R> {
     }
 
     /// The merged values of a block: the combined terms, plus the base if there is one.
+    #[inline(always)]
     pub(super) fn combine(&self, terms: &[Block<R>], base: Option<&Block<R>>, values: &mut Block<R>) {
         match (self, terms) {
             (_, []) => values.fill(R::ZERO),
@@ -44,19 +45,29 @@ impl<R: Real> Formula<R> {
     }
 }
 
+#[inline(always)]
 fn sum<R: Real>(coefficients: &[R], terms: &[Block<R>], values: &mut Block<R>) {
-    for (group, out) in values.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let of = |term: usize, lane: usize| coefficients[term] * terms[term][group * LANES + lane];
-        let mut sum: [R; LANES] = std::array::from_fn(|lane| of(0, lane));
-        for term in 1..terms.len() {
-            for (lane, sum) in sum.iter_mut().enumerate() {
-                *sum += of(term, lane);
+    match (coefficients, terms) {
+        ([a, b], [first, second]) => each(values, |j, _| *a * first[j] + *b * second[j]),
+        ([coefficient, others @ ..], [first, terms @ ..]) => {
+            each(values, |j, _| *coefficient * first[j]);
+            for (coefficient, term) in others.iter().zip(terms) {
+                each(values, |j, sum| sum + *coefficient * term[j]);
             }
         }
-        *out = sum;
+        _ => values.fill(R::ZERO),
     }
 }
 
+/// Replaces every value by what `of` makes of its index and itself.
+#[inline(always)]
+fn each<R: Real>(values: &mut Block<R>, of: impl Fn(usize, R) -> R) {
+    for (j, value) in values.iter_mut().enumerate() {
+        *value = of(j, *value);
+    }
+}
+
+#[inline(always)]
 fn vote<R: Real, const NORMALIZE: bool>(
     coefficients: &[R],
     weights: &[R],
@@ -64,35 +75,31 @@ fn vote<R: Real, const NORMALIZE: bool>(
     terms: &[Block<R>],
     values: &mut Block<R>,
 ) {
-    for (group, out) in values.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-        let of = |term: usize, lane: usize| coefficients[term] * terms[term][group * LANES + lane];
-        let (mut sum, mut magnitude) = ([R::ZERO; LANES], [R::ZERO; LANES]);
-        for term in 0..terms.len() {
-            for lane in 0..LANES {
-                let vote = of(term, lane);
-                sum[lane] += vote;
-                magnitude[lane] += vote.abs();
-            }
-        }
-        // Multiplying by the elected sign is exact, and makes "agrees" mean "is not zero or less" (a NaN always agrees).
-        let sign: [R; LANES] = std::array::from_fn(|lane| {
-            let tie = sum[lane].abs() < magnitude[lane] * R::TIE_SHARE;
-            if (sum[lane] < R::ZERO) & !tie { -R::ONE } else { R::ONE }
-        });
-        let (mut elected, mut divisor) = ([R::ZERO; LANES], [R::ZERO; LANES]);
-        for term in 0..terms.len() {
-            for lane in 0..LANES {
-                let vote = of(term, lane);
-                let against = vote * sign[lane] <= R::ZERO;
-                elected[lane] += if against { R::ZERO } else { vote };
-                divisor[lane] += if against { R::ZERO } else { weights[term] };
-            }
-        }
-        for lane in 0..LANES {
-            if NORMALIZE {
-                elected[lane] = elected[lane] / if divisor[lane] == R::ZERO { R::ONE } else { divisor[lane] };
-            }
-            out[lane] = elected[lane] * lambda;
+    let (mut signs, mut magnitudes) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
+    for (&coefficient, term) in coefficients.iter().zip(terms) {
+        for j in 0..BLOCK {
+            let vote = coefficient * term[j];
+            signs[j] += vote;
+            magnitudes[j] += vote.abs();
         }
     }
+    each(&mut signs, |j, sum| {
+        let tie = sum.abs() < magnitudes[j] * R::TIE_SHARE;
+        if sum < R::ZERO && !tie { -R::ONE } else { R::ONE }
+    });
+    let mut divisors = [R::ZERO; BLOCK];
+    values.fill(R::ZERO);
+    for ((&coefficient, &weight), term) in coefficients.iter().zip(weights).zip(terms) {
+        for j in 0..BLOCK {
+            let vote = coefficient * term[j];
+            // The product is exact. A NaN is against nothing, and spoils the sum as it should.
+            let against = vote * signs[j] <= R::ZERO;
+            values[j] += if against { R::ZERO } else { vote };
+            divisors[j] += if against { R::ZERO } else { weight };
+        }
+    }
+    each(values, |j, elected| {
+        let divisor = if divisors[j] == R::ZERO { R::ONE } else { divisors[j] };
+        if NORMALIZE { elected / divisor * lambda } else { elected * lambda }
+    });
 }

@@ -4,6 +4,9 @@
 //! or mixed, and encoded, all within the first-level cache. Its loops are written over arrays of fixed size for LLVM to vectorise.
 //! What it computes is defined by [`Reference`], one element at a time, and tests hold the two equal to the bit.
 
+// Inlining is what compiles a loop for the vectors of its caller (see `simd`).
+#![allow(clippy::inline_always)]
+
 mod block;
 mod float16;
 mod mask;
@@ -11,6 +14,7 @@ mod measure;
 mod mix;
 mod real;
 mod reference;
+mod simd;
 
 pub use reference::Reference;
 
@@ -42,7 +46,28 @@ impl<R: Real> Default for Scratch<R> {
     }
 }
 
+/// One call of the backend.
+enum Task<'a> {
+    Gram(&'a mut Gram),
+    L1(&'a [Mask], &'a mut [L1]),
+    Histogram(&'a [Option<Digit>], &'a mut Vec<Counters>, &'a mut [Vec<u64>]),
+    Ties(&'a mut [Option<TieHunt>]),
+    Mix(&'a Mix, &'a mut Vec<u8>),
+}
+
 impl<R: Real> Scratch<R> {
+    #[inline(always)]
+    fn run(&mut self, space: Space, window: &Window<'_>, task: Task<'_>) {
+        match task {
+            Task::Gram(into) => self.gram(space, window, into),
+            Task::L1(masks, into) => self.l1(space, masks, window, into),
+            Task::Histogram(digits, counters, into) => self.histogram(counters, space, digits, window, into),
+            Task::Ties(hunts) => self.ties(space, window, hunts),
+            Task::Mix(mix, into) => self.mix(mix, window, into),
+        }
+    }
+
+    #[inline(always)]
     fn gram(&mut self, space: Space, window: &Window<'_>, into: &mut Gram) {
         self.terms.resize(into.terms, [R::ZERO; BLOCK]);
         for span in spans(window) {
@@ -59,6 +84,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
+    #[inline(always)]
     fn l1(&mut self, space: Space, masks: &[Mask], window: &Window<'_>, into: &mut [L1]) {
         let values = &mut self.values;
         for span in spans(window) {
@@ -77,6 +103,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
+    #[inline(always)]
     fn histogram(
         &mut self,
         counters: &mut Vec<Counters>,
@@ -99,6 +126,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
+    #[inline(always)]
     fn ties(&mut self, space: Space, window: &Window<'_>, hunts: &mut [Option<TieHunt>]) {
         for span in spans(window) {
             decode_base(space, window, span, &mut self.base);
@@ -111,6 +139,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
+    #[inline(always)]
     fn mix(&mut self, mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
         let formula = Formula::new(&mix.combine);
         self.terms.resize(mix.masks.len(), [R::ZERO; BLOCK]);
@@ -128,6 +157,15 @@ impl<R: Real> Scratch<R> {
     }
 }
 
+impl Cpu {
+    fn run(&mut self, precision: Precision, space: Space, window: &Window<'_>, task: Task<'_>) {
+        match precision {
+            Precision::F32 => simd::run(&mut self.narrow, space, window, task),
+            Precision::F64 => simd::run(&mut self.wide, space, window, task),
+        }
+    }
+}
+
 impl Backend for Cpu {
     fn kind(&self) -> BackendKind {
         BackendKind::Cpu
@@ -140,10 +178,7 @@ impl Backend for Cpu {
         window: Window<'_>,
         into: &mut Gram,
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => self.narrow.gram(space, &window, into),
-            Precision::F64 => self.wide.gram(space, &window, into),
-        }
+        self.run(precision, space, &window, Task::Gram(into));
         Ok(())
     }
 
@@ -155,10 +190,7 @@ impl Backend for Cpu {
         window: Window<'_>,
         into: &mut [L1],
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => self.narrow.l1(space, masks, &window, into),
-            Precision::F64 => self.wide.l1(space, masks, &window, into),
-        }
+        self.run(precision, space, &window, Task::L1(masks, into));
         Ok(())
     }
 
@@ -170,10 +202,9 @@ impl Backend for Cpu {
         window: Window<'_>,
         into: &mut [Vec<u64>],
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => self.narrow.histogram(&mut self.counters, space, digits, &window, into),
-            Precision::F64 => self.wide.histogram(&mut self.counters, space, digits, &window, into),
-        }
+        let mut counters = std::mem::take(&mut self.counters);
+        self.run(precision, space, &window, Task::Histogram(digits, &mut counters, into));
+        self.counters = counters;
         Ok(())
     }
 
@@ -184,18 +215,12 @@ impl Backend for Cpu {
         window: Window<'_>,
         hunts: &mut [Option<TieHunt>],
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => self.narrow.ties(space, &window, hunts),
-            Precision::F64 => self.wide.ties(space, &window, hunts),
-        }
+        self.run(precision, space, &window, Task::Ties(hunts));
         Ok(())
     }
 
     async fn mix(&mut self, mix: &Mix, window: Window<'_>, into: &mut Vec<u8>) -> Result<(), BackendError> {
-        match mix.precision {
-            Precision::F32 => self.narrow.mix(mix, &window, into),
-            Precision::F64 => self.wide.mix(mix, &window, into),
-        }
+        self.run(mix.precision, mix.space, &window, Task::Mix(mix, into));
         Ok(())
     }
 }

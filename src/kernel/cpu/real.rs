@@ -48,6 +48,8 @@ pub(super) trait Score: Copy + Ord + Shr<u32, Output = Self> {
     /// The largest score not above `wide`.
     fn at_most(wide: u64) -> Self;
     fn to_u64(self) -> u64;
+    /// The lowest 32 bits.
+    fn low(self) -> u32;
     /// One less, which may be negative.
     fn before(self) -> Self;
 }
@@ -62,6 +64,11 @@ impl Score for i32 {
     #[inline(always)]
     fn to_u64(self) -> u64 {
         self as u64
+    }
+
+    #[inline(always)]
+    fn low(self) -> u32 {
+        self as u32
     }
 
     #[inline(always)]
@@ -80,6 +87,11 @@ impl Score for i64 {
     #[inline(always)]
     fn to_u64(self) -> u64 {
         self as u64
+    }
+
+    #[inline(always)]
+    fn low(self) -> u32 {
+        self as u32
     }
 
     #[inline(always)]

@@ -70,14 +70,14 @@ pub struct GpuCounters {
 /// How a [`Gpu`] is opened.
 pub struct GpuOptions {
     /// The source of each kernel's shader: [`Kernel::wgsl`]. Tests put in faults.
-    pub wgsl: fn(Kernel) -> String,
+    pub wgsl: Box<dyn Fn(Kernel) -> String>,
     /// Bytes that one buffer binding may hold, at most WebGPU's default of 128 MiB. Tests make it small.
     pub binding: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { wgsl: Kernel::wgsl, binding: BINDING }
+        Self { wgsl: Box::new(Kernel::wgsl), binding: BINDING }
     }
 }
 
@@ -96,8 +96,9 @@ impl Gpu {
     /// The same, in another way than usual.
     pub async fn open_with(options: &GpuOptions) -> Result<Self, GpuError> {
         let device = Device::open(&options.wgsl).await?;
-        let mut gpu = Self { device, binding: options.binding.min(BINDING) };
+        let mut gpu = Self { device, binding: BINDING };
         probe::probe(&mut gpu).await?;
+        gpu.binding = options.binding.min(BINDING);
         gpu.device.counters = GpuCounters::default();
         Ok(gpu)
     }

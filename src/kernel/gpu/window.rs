@@ -140,11 +140,7 @@ pub(super) fn saturated(number: u64) -> u32 {
 /// A coefficient at the arithmetic's width, if products with it are as exact here as on the CPU.
 pub(super) fn coefficient(value: f64) -> Result<f32, BackendError> {
     let rounded = value as f32;
-    if rounded == 0.0 || COEFFICIENTS.contains(&rounded.abs()) {
-        Ok(rounded)
-    } else {
-        Err(BackendError::UnsafeValues)
-    }
+    if rounded == 0.0 || COEFFICIENTS.contains(&rounded.abs()) { Ok(rounded) } else { Err(BackendError::UnsafeValues) }
 }
 
 /// Workgroups that have a thread for every quad of a chunk.

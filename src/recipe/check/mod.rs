@@ -7,6 +7,8 @@ mod fixes;
 mod parameters;
 pub(super) mod words;
 
+use std::collections::HashMap;
+
 use super::describe::{BaseUse, DefaultValue, MethodInfo, Scope};
 use super::problem::{Expected, Feature, FixKind, Found, Place, Problem, ProblemKind, Severity};
 use super::reader::{self, Data, Map, Node, Pair};
@@ -36,18 +38,22 @@ impl Checked {
 
 /// Reads and checks a recipe. `methods` are those that can run.
 pub fn check(text: &str, methods: &[MethodInfo]) -> Checked {
+    let (recipe, problems) = draft(text, methods);
+    let error = problems.iter().any(|problem| problem.severity == Severity::Error);
+    Checked { recipe: recipe.filter(|_| !error), problems }
+}
+
+/// What [`check`] finds, and the recipe as far as it can be told, errors or not.
+pub(super) fn draft(text: &str, methods: &[MethodInfo]) -> (Option<Recipe>, Vec<Problem>) {
     let (root, problems) = reader::read(text);
     let lines = Lines::new(text);
     let mut checker = Checker { lines: &lines, methods, problems };
-    let mut recipe = root.and_then(|root| checker.recipe(&root));
+    let recipe = root.and_then(|root| checker.recipe(&root));
     let mut problems = checker.problems;
     problems.sort_by_key(|problem| problem.span);
     // What an alias repeats is said once.
     problems.dedup_by(|a, b| a.span == b.span && a.kind == b.kind);
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        recipe = None;
-    }
-    Checked { recipe, problems }
+    (recipe, problems)
 }
 
 struct Checker<'a> {
@@ -235,15 +241,15 @@ impl Checker<'_> {
             return None;
         }
         let mut models: Vec<Model<'n>> = Vec::new();
+        let mut lines = HashMap::new();
         let mut complete = true;
         for item in items {
             let Some(model) = self.model(item, map, method) else {
                 complete = false;
                 continue;
             };
-            if let Some(first) = models.iter().find(|other| other.name == model.name) {
-                let kind = ProblemKind::DuplicateModel { name: model.name.clone(), first: first.span.line };
-                self.say(model.span, kind);
+            if let Some(first) = lines.insert(model.name.clone(), model.span.line) {
+                self.say(model.span, ProblemKind::DuplicateModel { name: model.name.clone(), first });
                 complete = false;
             }
             models.push(model);

@@ -1,3 +1,5 @@
 //! The page: yew on the page thread.
 
-fn main() {}
+fn main() {
+    merge_studio_web::ui::mount();
+}

@@ -1,3 +1,5 @@
 //! The worker: the engine, off the page thread.
 
-fn main() {}
+fn main() {
+    merge_studio_web::worker::start();
+}

@@ -1,0 +1,117 @@
+//! Elements a second of every kernel on the CPU, at sizes that do not fit a cache.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use half::bf16;
+use merge_studio::kernel::cpu::Cpu;
+use merge_studio::kernel::{
+    Backend, Coin, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Selection, Space, TieHunt, Window,
+};
+use pollster::block_on;
+
+const LEN: usize = 1 << 22;
+
+/// Bytes that look like a model's weights in bf16, and like fine-tunes of it: two thirds of the elements did not move.
+fn models(count: usize) -> Vec<Vec<u8>> {
+    let mut state = 1_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32
+    };
+    let base: Vec<u16> = (0..LEN).map(|_| bf16::from_f32((next() as f32 / 2e9 - 0.5) * 0.1).to_bits()).collect();
+    (0..count)
+        .map(|model| {
+            let mut moved = |bits: u16| if model > 0 && next() % 3 == 0 { bits ^ (next() % 8) as u16 } else { bits };
+            base.iter().flat_map(|&bits| moved(bits).to_le_bytes()).collect()
+        })
+        .collect()
+}
+
+fn window<'a>(inputs: &'a [Raw<'a>]) -> Window<'a> {
+    Window { first: 0, len: LEN, inputs }
+}
+
+fn mixes(criterion: &mut Criterion) {
+    let models = models(3);
+    let inputs: Vec<Raw<'_>> = models.iter().map(|bytes| Raw { dtype: Float::BF16, bytes }).collect();
+    let mut group = criterion.benchmark_group("mix");
+    group.throughput(Throughput::Elements(LEN as u64)).sample_size(20);
+    let mut bench = |name: &str, inputs: &[Raw<'_>], space: Space, mask: Mask, combine: Combine, out| {
+        let masks = vec![mask; space.terms(inputs.len())];
+        let mix = Mix { space, masks, combine, precision: Precision::F32, out };
+        let (mut cpu, mut bytes) = (Cpu::default(), Vec::new());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                bytes.clear();
+                block_on(cpu.mix(&mix, window(inputs), &mut bytes)).expect("the CPU declines nothing");
+                black_box(&bytes);
+            });
+        });
+    };
+    let sum = Combine::Sum { coefficients: vec![0.7, 0.3] };
+    let vote = Combine::Vote { coefficients: vec![0.5; 2], weights: vec![0.5; 2], normalize: true, lambda: 1.0 };
+    let deltas = Space::Deltas { base: 0 };
+    let band = Mask::Band { threshold: u64::from(1e-4_f32.to_bits()), ties_end: 1_000_000 };
+    let coin = Mask::Coin(Coin { key: [1, 2], stream: [3, 4], threshold: 1 << 31 });
+    bench("linear, 2 × bf16 to bf16", &inputs[..2], Space::Inputs, Mask::All, sum.clone(), Float::BF16);
+    bench("linear, 2 × bf16 to f16", &inputs[..2], Space::Inputs, Mask::All, sum.clone(), Float::F16);
+    bench("task arithmetic, 3 × bf16 to bf16", &inputs, deltas, Mask::All, sum.clone(), Float::BF16);
+    bench("ties, 3 × bf16 to bf16", &inputs, deltas, band, vote.clone(), Float::BF16);
+    bench("dare linear, 3 × bf16 to bf16", &inputs, deltas, coin, sum, Float::BF16);
+    bench("dare ties, 3 × bf16 to bf16", &inputs, deltas, coin, vote, Float::BF16);
+    group.finish();
+}
+
+fn measures(criterion: &mut Criterion) {
+    let models = models(3);
+    let inputs: Vec<Raw<'_>> = models.iter().map(|bytes| Raw { dtype: Float::BF16, bytes }).collect();
+    let (narrow, deltas) = (Precision::F32, Space::Deltas { base: 0 });
+    let mut cpu = Cpu::default();
+    let mut group = criterion.benchmark_group("measure");
+    group.throughput(Throughput::Elements(LEN as u64)).sample_size(20);
+
+    group.bench_function("gram, 2 × bf16", |bencher| {
+        bencher.iter(|| {
+            let mut gram = Gram::new(2);
+            block_on(cpu.gram(narrow, Space::Inputs, window(&inputs[..2]), &mut gram)).expect("declines nothing");
+            gram
+        });
+    });
+    let coin = Mask::Coin(Coin { key: [1, 2], stream: [3, 4], threshold: 1 << 31 });
+    group.bench_function("norms under coins, 3 × bf16", |bencher| {
+        bencher.iter(|| {
+            let mut norms = [L1::default(); 2];
+            block_on(cpu.l1(narrow, deltas, &[coin; 2], window(&inputs), &mut norms)).expect("declines nothing");
+            norms
+        });
+    });
+    let mut selection = Selection::new(narrow, LEN as u64 / 5);
+    let mut pass = 0;
+    while let Some(digit) = selection.digit() {
+        let count = |cpu: &mut Cpu, digit: Digit| {
+            let mut counts = vec![vec![0; 1 << digit.bits]; 2];
+            block_on(cpu.histogram(narrow, deltas, &[Some(digit); 2], window(&inputs), &mut counts))
+                .expect("declines nothing");
+            counts
+        };
+        pass += 1;
+        group.bench_function(format!("histogram, pass {pass}, 3 × bf16"), |bencher| {
+            bencher.iter(|| count(&mut cpu, digit));
+        });
+        let counts = count(&mut cpu, digit);
+        selection.narrow(&counts[0]);
+    }
+    group.bench_function("ties, 3 × bf16", |bencher| {
+        bencher.iter(|| {
+            let threshold = u64::from(1e-4_f32.to_bits());
+            let mut hunts = [Some(TieHunt { threshold, wanted: u64::MAX, met: 0, end: None }); 2];
+            block_on(cpu.ties(narrow, deltas, window(&inputs), &mut hunts)).expect("declines nothing");
+            hunts
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, mixes, measures);
+criterion_main!(benches);

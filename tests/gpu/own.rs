@@ -1,0 +1,223 @@
+//! What the twins' bodies do not ask: large tensors, refusals, loss, and how much work a call is.
+
+use merge_studio::kernel::cpu::Cpu;
+use merge_studio::kernel::gpu::Gpu;
+use merge_studio::kernel::{
+    BLOCK, Backend, BackendError, Coin, Combine, Float, Gram, L1, Mask, Mix, Precision, Raw, Space, TieHunt, Window,
+};
+use pollster::block_on;
+
+use crate::case::{Case, Numbers, encode};
+use crate::{Body, TOLERANCE, compare, drive};
+
+pub const TESTS: &[(&str, Body)] = &[
+    ("a_tensor_of_over_a_million_elements_merges_as_on_the_cpu", a_large_tensor),
+    ("coins_far_into_a_tensor_are_the_cpus", far_coins),
+    ("every_dtype_and_every_odd_length_is_read_from_its_own_bytes", odd_lengths),
+    ("values_that_a_gpu_may_treat_differently_are_refused", refusals),
+    ("coefficients_that_could_underflow_are_refused", coefficients),
+    ("a_refused_call_leaves_totals_as_they_were", refused_totals),
+    ("sixty_four_bits_are_refused", sixty_four_bits),
+    ("no_elements_are_no_work", no_elements),
+    ("a_call_is_one_submission_and_reads_back_results_only", one_submission),
+    ("a_lost_gpu_says_so_at_every_call", loss),
+];
+
+/// The base and two fine-tunes in BF16: changes of a few units in the last place, two thirds of them none.
+fn fine_tunes(len: usize) -> Case {
+    let mut numbers = Numbers(11);
+    let base: Vec<f64> = (0..len).map(|_| numbers.signed() * 0.05 + 0.01).collect();
+    let base = encode(Float::BF16, &base);
+    let mut tuned = || {
+        let (elements, _) = base.as_chunks::<2>();
+        let change = |bits: &[u8; 2]| {
+            let bits = u16::from_le_bytes(*bits);
+            if numbers.next().is_multiple_of(3) { bits ^ (numbers.next() % 4) as u16 } else { bits }
+        };
+        let bits: Vec<u16> = elements.iter().map(change).collect();
+        (Float::BF16, bits.iter().flat_map(|bits| bits.to_le_bytes()).collect())
+    };
+    let inputs = vec![tuned(), (Float::BF16, base.clone()), tuned()];
+    let name = "large".into();
+    Case { name, precision: Precision::F32, space: Space::Deltas { base: 1 }, len, inputs, hostile: false }
+}
+
+fn a_large_tensor(gpu: &mut Gpu) {
+    let case = fine_tunes((1 << 20) + 3 * BLOCK + 77);
+    let (mut cpu, cut) = (Cpu::default(), 1 << 19);
+    let keep = [Some(300_000), Some(101)];
+    let masks = drive::select(gpu, &case, &keep, cut).unwrap();
+    assert_eq!(masks, drive::select(&mut cpu, &case, &keep, cut).unwrap());
+    let norms = drive::l1(&mut cpu, &case, &masks, cut).unwrap();
+    compare::norms(&TOLERANCE, &norms, &drive::l1(gpu, &case, &masks, cut).unwrap()).unwrap();
+    let gram = drive::gram(&mut cpu, &case, cut).unwrap();
+    compare::grams(&TOLERANCE, &gram, &drive::gram(gpu, &case, cut).unwrap()).unwrap();
+    let combine = Combine::Vote { coefficients: vec![0.4, 0.6], weights: vec![0.4, 0.6], normalize: true, lambda: 0.9 };
+    let mix = Mix { space: case.space, masks, combine, precision: Precision::F32, out: Float::BF16 };
+    assert!(drive::mix(gpu, &case, &mix, cut).unwrap() == drive::mix(&mut cpu, &case, &mix, cut).unwrap());
+}
+
+/// Mixes one window on both, and compares.
+fn same(gpu: &mut Gpu, mix: &Mix, window: Window<'_>) {
+    let (mut ours, mut cpus) = (Vec::new(), Vec::new());
+    block_on(gpu.mix(mix, window, &mut ours)).unwrap();
+    block_on(Cpu::default().mix(mix, window, &mut cpus)).unwrap();
+    assert_eq!(ours, cpus, "{mix:?}");
+}
+
+fn sum(masks: Vec<Mask>, out: Float) -> Mix {
+    let combine = Combine::Sum { coefficients: vec![0.7; masks.len()] };
+    Mix { space: Space::Inputs, masks, combine, precision: Precision::F32, out }
+}
+
+fn far_coins(gpu: &mut Gpu) {
+    let ones = encode(Float::BF16, &vec![1.0; 3 * BLOCK]);
+    let inputs = [Raw { dtype: Float::BF16, bytes: &ones }];
+    // At the second one the counter's low word wraps between two blocks.
+    for first in [BLOCK as u64 * 77, (1 << 34) - BLOCK as u64, 1 << 50] {
+        let coin = Coin { key: [0xDEAD_BEEF, 5], stream: [u32::MAX, 9], threshold: 0x8000_0000 };
+        same(gpu, &sum(vec![Mask::Coin(coin)], Float::BF16), Window { first, len: 3 * BLOCK, inputs: &inputs });
+    }
+}
+
+fn odd_lengths(gpu: &mut Gpu) {
+    let mut numbers = Numbers(5);
+    for len in (1..10).chain(BLOCK - 3..BLOCK + 4) {
+        let bytes = [Float::BF16, Float::F16, Float::F32, Float::F16, Float::BF16].map(|dtype| {
+            let values: Vec<f64> = (0..len).map(|_| numbers.signed()).collect();
+            (dtype, encode(dtype, &values))
+        });
+        let inputs = bytes.each_ref().map(|(dtype, bytes)| Raw { dtype: *dtype, bytes });
+        for out in [Float::F16, Float::BF16, Float::F32] {
+            same(gpu, &sum(vec![Mask::All; 5], out), Window { first: 0, len, inputs: &inputs });
+        }
+    }
+}
+
+/// Calls everything on a window.
+fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>) -> Vec<Result<(), BackendError>> {
+    let space = Space::Inputs;
+    let digit = merge_studio::kernel::Selection::new(Precision::F32, 1).digit();
+    let hunt = TieHunt { threshold: 5, wanted: 1, met: 0, end: None };
+    let mix = Mix { precision, ..sum(vec![Mask::All], out) };
+    vec![
+        block_on(gpu.mix(&mix, window, &mut Vec::new())),
+        block_on(gpu.gram(precision, space, window, &mut Gram::new(1))),
+        block_on(gpu.l1(precision, space, &[Mask::All], window, &mut [L1::default()])),
+        block_on(gpu.histogram(precision, space, &[digit], window, &mut [vec![0; 1 << 11]])),
+        block_on(gpu.ties(precision, space, window, &mut [Some(hunt)])),
+    ]
+}
+
+fn outcomes_of(gpu: &mut Gpu, dtype: Float, bytes: &[u8]) -> Vec<Result<(), BackendError>> {
+    let inputs = [Raw { dtype, bytes }];
+    outcomes(gpu, Precision::F32, Float::F32, Window { first: 0, len: bytes.len() / dtype.size(), inputs: &inputs })
+}
+
+fn refusals(gpu: &mut Gpu) {
+    for dtype in [Float::F16, Float::BF16, Float::F32] {
+        for (value, refused) in [
+            (f64::NAN, true),
+            (f64::INFINITY, true),
+            (-1e30, true),
+            (1e-30, dtype != Float::F16),
+            (-1e-40, dtype != Float::F16),
+            (0.0, false),
+            (-0.0, false),
+            (6e-8, false),
+            (-65_000.0, false),
+        ] {
+            let mut values = vec![0.5; BLOCK + 2];
+            values[BLOCK + 1] = value;
+            let expected = if refused { Err(BackendError::UnsafeValues) } else { Ok(()) };
+            for outcome in outcomes_of(gpu, dtype, &encode(dtype, &values)) {
+                assert_eq!(outcome, expected, "{value:e} in {dtype:?}");
+            }
+        }
+    }
+}
+
+fn coefficients(gpu: &mut Gpu) {
+    let bytes = encode(Float::F32, &[0.5; 4]);
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    for (coefficient, expected) in [
+        (0.0, Ok(())),
+        (-1e-3, Ok(())),
+        (1e-8, Err(BackendError::UnsafeValues)),
+        (1e20, Err(BackendError::UnsafeValues)),
+        (f64::NAN, Err(BackendError::UnsafeValues)),
+    ] {
+        let mut mix = sum(vec![Mask::All], Float::F32);
+        mix.combine = Combine::Sum { coefficients: vec![coefficient] };
+        let outcome = block_on(gpu.mix(&mix, Window { first: 0, len: 4, inputs: &inputs }, &mut Vec::new()));
+        assert_eq!(outcome, expected, "{coefficient:e}");
+    }
+}
+
+fn refused_totals(gpu: &mut Gpu) {
+    let bytes = encode(Float::F32, &[1.0, f64::NAN]);
+    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }] };
+    let refused = Err(BackendError::UnsafeValues);
+    let mut gram = Gram { terms: 1, sums: vec![7.0] };
+    assert_eq!(block_on(gpu.gram(Precision::F32, Space::Inputs, window, &mut gram)), refused);
+    assert_eq!(gram.sums, [7.0]);
+    let mut values = vec![1, 2, 3];
+    assert_eq!(block_on(gpu.mix(&sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
+    assert_eq!(values, [1, 2, 3]);
+}
+
+fn sixty_four_bits(gpu: &mut Gpu) {
+    for outcome in outcomes_of(gpu, Float::F64, &encode(Float::F64, &[1.0; 3])) {
+        assert_eq!(outcome, Err(BackendError::Unsupported));
+    }
+    let bytes = encode(Float::F32, &[1.0; 3]);
+    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }] };
+    for outcome in outcomes(gpu, Precision::F64, Float::F32, window) {
+        assert_eq!(outcome, Err(BackendError::Unsupported));
+    }
+    assert_eq!(outcomes(gpu, Precision::F32, Float::F64, window)[0], Err(BackendError::Unsupported));
+}
+
+fn no_elements(gpu: &mut Gpu) {
+    let before = gpu.counters();
+    for outcome in outcomes_of(gpu, Float::BF16, &[]) {
+        assert_eq!(outcome, Ok(()));
+    }
+    assert_eq!(gpu.counters(), before);
+}
+
+fn one_submission(gpu: &mut Gpu) {
+    let len = 5 * BLOCK + 1;
+    let bytes = encode(Float::BF16, &vec![1.0; len]);
+    let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
+    let window = Window { first: 0, len, inputs: &inputs };
+    let before = gpu.counters();
+    block_on(gpu.mix(&sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
+    let mixed = gpu.counters();
+    assert_eq!((mixed.submissions, mixed.readbacks), (before.submissions + 1, before.readbacks + 1));
+    assert_eq!(mixed.dispatches, before.dispatches + 1);
+    // The inputs and a few words; the values (to a whole quad) and a word.
+    let up = mixed.bytes_up - before.bytes_up - bytes.len() as u64;
+    assert!(up < 200, "{up}");
+    let down = mixed.bytes_down - before.bytes_down - 4 * len as u64;
+    assert!(down <= 16, "{down}");
+    let hunt = TieHunt { threshold: u64::from(1_f32.to_bits()), wanted: len as u64, met: 0, end: None };
+    let mut hunts = [Some(hunt)];
+    block_on(gpu.ties(Precision::F32, Space::Inputs, window, &mut hunts)).unwrap();
+    assert_eq!(hunts[0].unwrap().end, Some(len as u64));
+    let hunted = gpu.counters();
+    assert_eq!(hunted.submissions, mixed.submissions + 1);
+    assert_eq!(hunted.bytes_down - mixed.bytes_down, 12);
+}
+
+fn loss(_: &mut Gpu) {
+    let mut gpu = block_on(Gpu::open()).unwrap();
+    let bytes = encode(Float::F32, &[1.0; 3]);
+    for outcome in outcomes_of(&mut gpu, Float::F32, &bytes) {
+        assert_eq!(outcome, Ok(()));
+    }
+    gpu.lose();
+    for outcome in outcomes_of(&mut gpu, Float::F32, &bytes) {
+        assert!(matches!(outcome, Err(BackendError::Lost(_))), "{outcome:?}");
+    }
+}

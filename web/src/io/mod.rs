@@ -1,0 +1,11 @@
+//! The browser's files: `File` slices in; the private file system, Blob parts and picked folders out.
+
+mod file;
+mod folder;
+mod locks;
+mod output;
+
+pub use file::WebFile;
+pub use folder::{can_pick, save};
+pub use locks::hold;
+pub use output::{Output, OutputError, ROOT, Store, short_of};

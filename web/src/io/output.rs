@@ -1,0 +1,273 @@
+//! Where a merge's weight files go: the private file system on disk, or Blob parts in memory where there is none.
+//!
+//! Nothing outlives the page: every page writes into a folder of its own, named by its session, and holds a lock of
+//! that name; whoever comes next removes the folders whose lock nobody holds.
+
+use js_sys::{Array, JsString, Promise, Uint8Array};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    Blob, DedicatedWorkerGlobalScope, File, FileSystemDirectoryHandle, FileSystemFileHandle,
+    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemReadWriteOptions, FileSystemRemoveOptions,
+    FileSystemSyncAccessHandle, StorageEstimate,
+};
+
+use super::locks;
+use crate::protocol::{NoDisk, Storage};
+use crate::wire::{error_name, words};
+
+/// Our folder in the private file system, and the prefix of the locks' names.
+pub const ROOT: &str = "merge-studio";
+/// Writes larger than this are ten times slower in Chromium.
+const PIECE: u32 = 1 << 20;
+
+/// Why bytes were not written.
+#[derive(Clone, Debug)]
+pub enum OutputError {
+    /// The quota or the disk is full; how many bytes are short, where the browser says.
+    NoSpace(Option<u64>),
+    /// The browser's words.
+    Failed(String),
+}
+
+impl From<JsValue> for OutputError {
+    fn from(error: JsValue) -> Self {
+        match error_name(&error).as_str() {
+            "QuotaExceededError" => Self::NoSpace(None),
+            _ => Self::Failed(words(&error)),
+        }
+    }
+}
+
+/// Where outputs are made.
+pub enum Store {
+    /// In this page's folder.
+    Disk {
+        /// Our folder.
+        root: FileSystemDirectoryHandle,
+        /// The name of this page's folder in it.
+        session: String,
+    },
+    /// In memory, and why.
+    Memory(NoDisk),
+}
+
+impl Store {
+    /// Finds out what the browser offers, and removes what earlier pages left behind.
+    pub async fn open(session: String) -> Self {
+        let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+        if !scope.is_secure_context() {
+            return Self::Memory(NoDisk::InsecureContext);
+        }
+        let has_handles = js_sys::Reflect::has(&scope, &"FileSystemSyncAccessHandle".into()).unwrap_or(false);
+        if !has_handles {
+            return Self::Memory(NoDisk::Unsupported);
+        }
+        match our_root(&scope).await {
+            Ok(root) => {
+                // Left-overs cost room, not correctness: what cannot be removed now is tried again next time.
+                let _ = remove_leftovers(&root, &session).await;
+                Self::Disk { root, session }
+            }
+            Err(error) => Self::Memory(NoDisk::Denied(words(&error))),
+        }
+    }
+
+    /// What the page is told.
+    pub fn describe(&self) -> Storage {
+        match self {
+            Self::Disk { .. } => Storage::Disk,
+            Self::Memory(why) => Storage::Memory(why.clone()),
+        }
+    }
+
+    /// Removes everything that this page wrote.
+    pub async fn clear(&self) {
+        if let Self::Disk { root, session } = self {
+            let options = FileSystemRemoveOptions::new();
+            options.set_recursive(true);
+            // Fails when there is nothing to remove.
+            let _ = JsFuture::from(root.remove_entry_with_options(session, &options)).await;
+        }
+    }
+
+    /// Makes the files of a merge, by name and length. Fails before anything is computed if they cannot fit.
+    pub async fn create(&self, files: &[(String, u64)]) -> Result<Output, OutputError> {
+        let Self::Disk { root, session } = self else {
+            let files = files.iter().map(|(name, _)| MemoryFile { name: name.clone(), parts: Vec::new() }).collect();
+            return Ok(Output::Memory(files));
+        };
+        let total: u64 = files.iter().map(|(_, len)| len).sum();
+        match room().await {
+            Some(room) if room < total => return Err(OutputError::NoSpace(Some(total - room))),
+            _ => {}
+        }
+        let folder_options = FileSystemGetDirectoryOptions::new();
+        folder_options.set_create(true);
+        let folder: FileSystemDirectoryHandle =
+            JsFuture::from(root.get_directory_handle_with_options(session, &folder_options)).await?.unchecked_into();
+        let file_options = FileSystemGetFileOptions::new();
+        file_options.set_create(true);
+        let mut open = Vec::new();
+        for (name, len) in files {
+            let handle: FileSystemFileHandle =
+                JsFuture::from(folder.get_file_handle_with_options(name, &file_options)).await?.unchecked_into();
+            let access: FileSystemSyncAccessHandle =
+                JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
+            open.push(DiskFile { name: name.clone(), len: *len, handle, access });
+        }
+        let output = Output::Disk(open);
+        // Claims the room at once, so that a lack of it shows now and not after an hour.
+        if let Output::Disk(files) = &output {
+            for file in files {
+                if let Err(error) = file.access.truncate_with_f64(file.len as f64) {
+                    output.close();
+                    return Err(short_of(error.into(), total).await);
+                }
+            }
+        }
+        Ok(output)
+    }
+}
+
+/// Says how many of `wanted` bytes are short, if that is what is wrong.
+pub async fn short_of(error: OutputError, wanted: u64) -> OutputError {
+    match error {
+        OutputError::NoSpace(None) => {
+            OutputError::NoSpace(room().await.map(|room| wanted.saturating_sub(room)).filter(|short| *short > 0))
+        }
+        other => other,
+    }
+}
+
+/// The weight files of one merge, being written.
+pub enum Output {
+    /// On disk.
+    Disk(Vec<DiskFile>),
+    /// In memory.
+    Memory(Vec<MemoryFile>),
+}
+
+/// One file on disk.
+pub struct DiskFile {
+    name: String,
+    len: u64,
+    handle: FileSystemFileHandle,
+    access: FileSystemSyncAccessHandle,
+}
+
+/// One file in memory: its parts by offset.
+pub struct MemoryFile {
+    name: String,
+    parts: Vec<(u64, Blob)>,
+}
+
+impl Output {
+    /// Writes `bytes` at `offset` of file number `file`.
+    pub fn write(&mut self, file: usize, offset: u64, bytes: &Uint8Array) -> Result<(), OutputError> {
+        match self {
+            Self::Disk(files) => {
+                let Some(file) = files.get(file) else { return Ok(()) };
+                let options = FileSystemReadWriteOptions::new();
+                let mut done = 0;
+                while done < bytes.length() {
+                    let end = bytes.length().min(done + PIECE);
+                    options.set_at((offset + u64::from(done)) as f64);
+                    let piece = bytes.subarray(done, end);
+                    let written = file.access.write_with_js_u8_array_and_options(&piece, &options)?;
+                    // A disk that is full writes less than it was given.
+                    if written < f64::from(end - done) {
+                        return Err(OutputError::NoSpace(None));
+                    }
+                    done = end;
+                }
+            }
+            Self::Memory(files) => {
+                let Some(file) = files.get_mut(file) else { return Ok(()) };
+                let part = Blob::new_with_u8_array_sequence(&Array::of1(bytes))?;
+                // A backend that failed midway is replaced by one that writes the same ranges again.
+                file.parts.retain(|(at, _)| *at != offset);
+                file.parts.push((offset, part));
+            }
+        }
+        Ok(())
+    }
+
+    /// Flushes and closes everything and hands the files out, in order.
+    pub async fn finish(self) -> Result<Vec<Blob>, OutputError> {
+        match self {
+            Self::Disk(files) => {
+                let flushed = files.iter().try_for_each(|file| file.access.flush());
+                for file in &files {
+                    file.access.close();
+                }
+                flushed?;
+                let mut blobs = Vec::new();
+                for file in files {
+                    let got: File = JsFuture::from(file.handle.get_file()).await?.unchecked_into();
+                    if got.size() as u64 != file.len {
+                        return Err(OutputError::Failed(format!("{} has {} bytes, not {}", file.name, got.size(), file.len)));
+                    }
+                    blobs.push(got.into());
+                }
+                Ok(blobs)
+            }
+            Self::Memory(files) => files
+                .into_iter()
+                .map(|mut file| {
+                    file.parts.sort_by_key(|(offset, _)| *offset);
+                    let parts: Array = file.parts.iter().map(|(_, part)| part).collect();
+                    let whole = File::new_with_blob_sequence(&parts, &file.name)?;
+                    Ok(whole.into())
+                })
+                .collect(),
+        }
+    }
+
+    /// Lets go of the files, so that they can be removed.
+    pub fn close(&self) {
+        if let Self::Disk(files) = self {
+            for file in files {
+                file.access.close();
+            }
+        }
+    }
+}
+
+async fn our_root(scope: &DedicatedWorkerGlobalScope) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let top: FileSystemDirectoryHandle =
+        JsFuture::from(scope.navigator().storage().get_directory()).await?.unchecked_into();
+    let options = FileSystemGetDirectoryOptions::new();
+    options.set_create(true);
+    Ok(JsFuture::from(top.get_directory_handle_with_options(ROOT, &options)).await?.unchecked_into())
+}
+
+async fn remove_leftovers(
+    root: &FileSystemDirectoryHandle,
+    session: &str,
+) -> Result<(), JsValue> {
+    let held = locks::held().await?;
+    let options = FileSystemRemoveOptions::new();
+    options.set_recursive(true);
+    let keys = root.keys();
+    loop {
+        let next = JsFuture::from(keys.next()?).await?;
+        let next: js_sys::IteratorNext = next.unchecked_into();
+        if next.done() {
+            return Ok(());
+        }
+        let name = String::from(next.value().unchecked_into::<JsString>());
+        if name != session && !held.contains(&format!("{ROOT}/{name}")) {
+            // Another page may be removing it too.
+            let _ = JsFuture::from(root.remove_entry_with_options(&name, &options)).await;
+        }
+    }
+}
+
+/// Bytes that the browser still gives, where it says.
+async fn room() -> Option<u64> {
+    let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
+    let promise: Promise = scope.navigator().storage().estimate().ok()?.unchecked_into();
+    let estimate: StorageEstimate = JsFuture::from(promise).await.ok()?.unchecked_into();
+    Some((estimate.get_quota()? - estimate.get_usage()?).max(0.0) as u64)
+}

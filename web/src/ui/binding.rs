@@ -1,0 +1,119 @@
+//! Which loaded model stands for which name of the recipe.
+//!
+//! Three ways, in this order: the person chose it; the name says it; or, where a recipe's names say nothing of what is loaded
+//! (an example, a recipe from a blog), the models are suggested in order, the base to the base. A suggestion is visible and
+//! one choice away from another.
+
+use std::collections::BTreeMap;
+
+/// How a name got its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The person chose it.
+    Chosen,
+    /// The names agree.
+    Named,
+    /// Nothing said it: it was next in order.
+    Suggested,
+}
+
+/// One name of the recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// As the recipe writes it.
+    pub name: String,
+    /// Index into the loaded models, and how it came to that.
+    pub model: Option<(usize, How)>,
+}
+
+/// Binds `names` (in recipe order, the base among them) to the loaded `models`, given the person's choices by name.
+pub fn bind(
+    names: &[String],
+    base: Option<&str>,
+    models: &[&str],
+    chosen: &BTreeMap<String, String>,
+) -> Vec<Bound> {
+    let known = |name: &String| {
+        let by_choice = chosen.get(name).and_then(|model| models.iter().position(|each| each == model));
+        let by_name = || models.iter().position(|model| agree(name, model));
+        by_choice.map(|model| (model, How::Chosen)).or_else(|| by_name().map(|model| (model, How::Named)))
+    };
+    let mut bound: Vec<Bound> = names.iter().map(|name| Bound { name: name.clone(), model: known(name) }).collect();
+    suggest(&mut bound, base, models);
+    bound
+}
+
+/// Gives the names that are still without a model the models that are still without a name, if there are enough of them.
+fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
+    let is_base = |bound: &Bound| Some(bound.name.as_str()) == base;
+    let mut open: Vec<usize> = (0..bound.len()).filter(|&at| bound[at].model.is_none()).collect();
+    let mut spare: Vec<usize> =
+        (0..models.len()).filter(|at| bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at))).collect();
+    if spare.len() < open.len() {
+        return;
+    }
+    let base_is_open = open.iter().any(|&at| is_base(&bound[at]));
+    open.sort_by_key(|&at| !is_base(&bound[at]));
+    // A model that calls itself a base is one; in a recipe without a base it is the last to be taken for a fine-tune.
+    spare.sort_by_key(|&at| models[at].to_lowercase().contains("base") != base_is_open);
+    for (name, model) in open.into_iter().zip(spare) {
+        bound[name].model = Some((model, How::Suggested));
+    }
+}
+
+/// Whether a recipe's name means a model called `model`: the same text, or a path that ends in it.
+fn agree(name: &str, model: &str) -> bool {
+    let plain = |text: &str| {
+        let text = text.trim_end_matches(['/', '\\']);
+        let last = text.rsplit(['/', '\\']).next().unwrap_or(text);
+        last.strip_suffix(".safetensors").unwrap_or(last).to_lowercase()
+    };
+    name == model || plain(name) == plain(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models_of(names: &[&str], base: Option<&str>, models: &[&str], chosen: &[(&str, &str)]) -> Vec<Option<(usize, How)>> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let chosen = chosen.iter().map(|(name, model)| ((*name).to_owned(), (*model).to_owned())).collect();
+        bind(&names, base, models, &chosen).into_iter().map(|bound| bound.model).collect()
+    }
+
+    const ARTICLE: [&str; 3] = ["meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-7b-chat-hf", "epfl-llm/meditron-7b"];
+
+    #[test]
+    fn a_path_means_the_folder_it_ends_in() {
+        let bound = models_of(&["org/Alpha/", "./beta.safetensors"], None, &["beta", "alpha"], &[]);
+        assert_eq!(bound, [Some((1, How::Named)), Some((0, How::Named))]);
+    }
+
+    #[test]
+    fn an_examples_names_are_suggested_the_loaded_models_in_order_and_base_to_base() {
+        let bound = models_of(&ARTICLE, Some(ARTICLE[0]), &["demo-chat", "demo-base", "demo-math"], &[]);
+        assert_eq!(bound, [Some((1, How::Suggested)), Some((0, How::Suggested)), Some((2, How::Suggested))]);
+    }
+
+    #[test]
+    fn a_recipe_without_a_base_is_suggested_the_fine_tunes_first() {
+        let bound = models_of(&ARTICLE[1..], None, &["demo-base", "demo-chat", "demo-math"], &[]);
+        assert_eq!(bound, [Some((1, How::Suggested)), Some((2, How::Suggested))]);
+    }
+
+    #[test]
+    fn nothing_is_suggested_when_too_few_models_are_loaded() {
+        assert_eq!(models_of(&ARTICLE, Some(ARTICLE[0]), &["a", "b"], &[]), [None, None, None]);
+    }
+
+    #[test]
+    fn a_choice_outranks_a_name_and_the_rest_is_suggested_around_it() {
+        let bound = models_of(&["a", "x"], None, &["a", "b"], &[("a", "b")]);
+        assert_eq!(bound, [Some((1, How::Chosen)), Some((0, How::Suggested))]);
+    }
+
+    #[test]
+    fn a_choice_of_a_model_that_is_gone_is_forgotten() {
+        assert_eq!(models_of(&["a"], None, &["a"], &[("a", "removed")]), [Some((0, How::Named))]);
+    }
+}

@@ -1,0 +1,87 @@
+//! One model of the list: what it is, what is missing, and what that means.
+
+use std::collections::BTreeMap;
+
+use merge_studio::model::Model;
+use yew::prelude::*;
+
+use super::numbers;
+use super::state::{Action, Loaded, Opening};
+use super::words::model as words;
+
+/// Properties of [`Card`].
+#[derive(Properties, PartialEq)]
+pub struct CardProps {
+    /// The model.
+    pub model: Loaded,
+    /// Its part in the recipe: "base", nothing to say, or none.
+    pub role: Option<AttrValue>,
+    /// Whether it must stay for now.
+    pub locked: bool,
+    /// Where actions go.
+    pub act: Callback<Action>,
+}
+
+/// The article.
+#[component(Card)]
+pub fn card(props: &CardProps) -> Html {
+    let Loaded { id, name, state } = &props.model;
+    let id = *id;
+    let remove = props.act.reform(move |_: MouseEvent| Action::Remove(id));
+    let title = format!("model-{}", id.0);
+    html! {
+        <article class={classes!("card", props.role.is_some().then_some("is-used"))} aria-labelledby={title.clone()}>
+            <div class="card-head">
+                <h3 id={title}>{ name }</h3>
+                if let Some(role) = props.role.as_ref().filter(|role| !role.is_empty()) {
+                    <span class="tag">{ role.clone() }</span>
+                }
+                <button type="button" class="icon" aria-label={words::remove(name)} onclick={remove}
+                    disabled={props.locked} title={props.locked.then_some(words::IN_USE)}>{ "×" }</button>
+            </div>
+            { match state {
+                Opening::Reading => html! { <p class="aside">{ words::READING }</p> },
+                Opening::Failed(error) => html! { <p class="note is-error" role="alert">{ words::open_error(error) }</p> },
+                Opening::Open(model) => facts(model),
+            } }
+        </article>
+    }
+}
+
+fn facts(model: &Model) -> Html {
+    let config = model.config.as_ref();
+    let kind = config.and_then(|config| config.architecture.clone().or_else(|| config.model_type.clone()));
+    let elements = |shape: &[u64]| shape.iter().fold(1_u64, |all, &dimension| all.saturating_mul(dimension));
+    let parameters = model.tensors.values().fold(0_u64, |all, tensor| all.saturating_add(elements(&tensor.shape)));
+    let size: u64 = model.weight_files.iter().map(|file| file.len).sum();
+    let tokens = model.vocabulary.as_ref().map(|vocabulary| vocabulary.tokens);
+    let vocabulary = tokens.or_else(|| config.and_then(|config| config.vocab_size));
+    let tied = config.and_then(|config| config.tied);
+    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| words::UNKNOWN.to_owned());
+    let fact = |name: &'static str, value: String| html! { <div><dt>{ name }</dt><dd>{ value }</dd></div> };
+    html! {
+        <>
+            <p class="card-kind">{ kind.unwrap_or_else(|| words::NO_ARCHITECTURE.to_owned()) }</p>
+            <dl class="facts">
+                { fact(words::PARAMETERS, numbers::parameters(parameters)) }
+                { fact(words::DTYPE, dtypes(model)) }
+                { fact(words::SIZE, numbers::bytes(size)) }
+                { fact(words::LAYERS, numbers::grouped(model.layers())) }
+                { fact(words::VOCABULARY, or_unknown(vocabulary.map(numbers::grouped))) }
+                { fact(words::EMBEDDINGS, or_unknown(tied.map(|tied| if tied { words::TIED } else { words::UNTIED }.to_owned()))) }
+            </dl>
+            { for model.notices.iter().map(|notice| html! { <p class="note">{ words::notice(notice) }</p> }) }
+        </>
+    }
+}
+
+/// The types of its tensors, the one with most bytes first.
+fn dtypes(model: &Model) -> String {
+    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
+    for tensor in model.tensors.values() {
+        *bytes.entry(tensor.dtype.name()).or_default() += tensor.len;
+    }
+    let mut kinds: Vec<(&str, u64)> = bytes.into_iter().collect();
+    kinds.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
+    kinds.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+}

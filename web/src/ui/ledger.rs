@@ -1,0 +1,123 @@
+//! The ledger: every output tensor with its sources, resolved parameters and rule; filterable, a page at a time.
+
+use std::collections::BTreeMap;
+
+use merge_studio::plan::{Job, Plan, Rule};
+use merge_studio::recipe::Value;
+use yew::prelude::*;
+
+use super::shared::Shared;
+use super::words::run as words;
+use super::{numbers, points};
+
+/// Rows of a page: enough to read on, few enough to draw at once.
+const PAGE: usize = 50;
+
+/// Properties of [`Ledger`].
+#[derive(Properties, PartialEq)]
+pub struct LedgerProps {
+    /// The plan.
+    pub plan: Shared<Plan>,
+}
+
+/// The table and its filter.
+#[component(Ledger)]
+pub fn ledger(props: &LedgerProps) -> Html {
+    let wanted = use_state_eq(String::new);
+    let page = use_state_eq(|| 0_usize);
+    let plan = &*props.plan;
+    let rows: Vec<&Job> = plan.jobs.iter().filter(|job| matches_all(plan, job, &wanted)).collect();
+    let last_page = rows.len().saturating_sub(1) / PAGE;
+    let at = (*page).min(last_page);
+    let first = at * PAGE;
+    let shown = &rows[first.min(rows.len())..(first + PAGE).min(rows.len())];
+    let search = {
+        let (wanted, page) = (wanted.clone(), page.clone());
+        Callback::from(move |event: InputEvent| {
+            wanted.set(event.target_unchecked_into::<web_sys::HtmlInputElement>().value());
+            page.set(0);
+        })
+    };
+    let turn = |to: usize| {
+        let page = page.clone();
+        Callback::from(move |_: MouseEvent| page.set(to))
+    };
+    html! {
+        <div class="ledger">
+            <div class="ledger-head">
+                <h3 id="ledger-title">{ words::TENSORS }</h3>
+                <input type="search" aria-label={words::FILTER} placeholder={words::FILTER_HINT} value={(*wanted).clone()} oninput={search} />
+            </div>
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="ledger-title">
+                <table aria-labelledby="ledger-title" aria-rowcount={(rows.len() + 1).to_string()}>
+                    <thead><tr>{ for words::COLUMNS.iter().map(|column| html! { <th scope="col">{ *column }</th> }) }</tr></thead>
+                    <tbody>
+                        { for shown.iter().map(|job| row(plan, job)) }
+                        if rows.is_empty() {
+                            <tr><td colspan="6">{ words::NO_MATCH }</td></tr>
+                        }
+                    </tbody>
+                </table>
+            </div>
+            if rows.len() > PAGE {
+                <div class="pages">
+                    <button type="button" class="quiet small" disabled={at == 0} onclick={turn(at.saturating_sub(1))}>{ words::PREVIOUS }</button>
+                    <span>{ words::shown(first + 1, first + shown.len(), rows.len()) }</span>
+                    <button type="button" class="quiet small" disabled={at == last_page} onclick={turn(at + 1)}>{ words::NEXT }</button>
+                </div>
+            }
+        </div>
+    }
+}
+
+fn row(plan: &Plan, job: &Job) -> Html {
+    html! {
+        <tr key={job.name.clone()}>
+            <th scope="row">{ &job.name }</th>
+            <td class="is-number">{ numbers::shape(&job.shape) }</td>
+            <td>{ job.dtype.name() }</td>
+            <td>{ sources(plan, job) }</td>
+            <td>{ parameters(plan, job) }</td>
+            <td>{ rule(plan, job) }</td>
+        </tr>
+    }
+}
+
+/// Whether every word of the filter stands somewhere in the row.
+fn matches_all(plan: &Plan, job: &Job, wanted: &str) -> bool {
+    let mut words = wanted.split_whitespace().map(str::to_lowercase).peekable();
+    if words.peek().is_none() {
+        return true;
+    }
+    let row = format!("{} {} {} {}", job.name, job.dtype.name(), sources(plan, job), rule(plan, job)).to_lowercase();
+    words.all(|word| row.contains(&word))
+}
+
+/// The inputs by name, with a source's own name where it has another one.
+fn sources(plan: &Plan, job: &Job) -> String {
+    let name = |source: &merge_studio::plan::SourceTensor| {
+        let input = plan.inputs.get(source.input).map_or("", |input| input.name.as_str());
+        if source.name == job.name { input.to_owned() } else { format!("{input} ({})", source.name) }
+    };
+    job.sources.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn rule(plan: &Plan, job: &Job) -> String {
+    match &job.rule {
+        Rule::Merge(_) => plan.method.clone(),
+        Rule::Copy(reason) => words::copied(*reason).to_owned(),
+    }
+}
+
+/// Resolved parameters: those of each source by name, then the shared ones.
+fn parameters(plan: &Plan, job: &Job) -> String {
+    let Rule::Merge(merge) = &job.rule else { return String::new() };
+    let values = |values: &BTreeMap<String, Value>| {
+        values.iter().map(|(name, value)| format!("{name} {}", points::plain(value))).collect::<Vec<_>>().join(" ")
+    };
+    let sources = job.sources.iter().zip(&merge.parameters.inputs).filter(|(_, own)| !own.is_empty());
+    let name = |input: usize| plan.inputs.get(input).map_or("", |input| input.name.as_str());
+    let of_source = sources.map(|(source, own)| format!("{}: {}", name(source.input), values(own)));
+    let shared = Some(values(&merge.parameters.shared)).filter(|shared| !shared.is_empty());
+    of_source.chain(shared).collect::<Vec<_>>().join("; ")
+}

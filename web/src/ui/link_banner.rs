@@ -1,0 +1,70 @@
+//! What a share link brought: recipe, seed, and whether the loaded models are the ones it means.
+
+use yew::prelude::*;
+
+use super::agreement::Agreement;
+use super::shared::Shared;
+use super::state::{Action, State};
+use super::words::{self as common, recipe as words};
+
+/// Properties of [`LinkBanner`].
+#[derive(Properties, PartialEq)]
+pub struct LinkBannerProps {
+    /// The page's state.
+    pub state: Shared<State>,
+    /// Where actions go.
+    pub act: Callback<Action>,
+}
+
+/// The banner, if the page was opened from a link.
+#[component(LinkBanner)]
+pub fn link_banner(props: &LinkBannerProps) -> Html {
+    let Some(opened) = &props.state.link else { return html! {} };
+    let keep = props.act.reform(|_: MouseEvent| Action::KeepLink);
+    let dismiss = html! { <button type="button" class="quiet" onclick={keep}>{ common::DISMISS }</button> };
+    let link = match &opened.link {
+        Ok(link) => link,
+        Err(error) => {
+            return html! {
+                <div class="banner is-error" role="alert">
+                    <p><strong>{ words::LINK_DAMAGED }</strong></p>
+                    <p>{ common::sentence(&error.to_string()) }</p>
+                    <div class="buttons">{ dismiss }</div>
+                </div>
+            };
+        }
+    };
+    let unchanged = link.recipe == props.state.text && link.seed == props.state.seed;
+    let back = props.act.reform(|_: MouseEvent| Action::LeaveLink);
+    html! {
+        <div class="banner" role="status">
+            <p><strong>{ words::LINK_OPENED }</strong>{ " " }{ words::LINK_WAITS }</p>
+            if !unchanged {
+                <p>{ words::LINK_CHANGED }</p>
+            }
+            <p class="banner-label" id="link-models">{ words::LINK_NEEDS }</p>
+            <ul class="agreements" aria-labelledby="link-models">
+                { for props.state.agreements().into_iter().map(|(name, agreement)| html! {
+                    <li key={name.clone()}>
+                        <span class="agreement-name">{ name }</span>
+                        <span class={classes!("agreement", class(agreement))}>{ words::agreement(agreement) }</span>
+                    </li>
+                }) }
+            </ul>
+            <div class="buttons">
+                if opened.before.is_some() {
+                    <button type="button" class="quiet" onclick={back}>{ words::LINK_BACK }</button>
+                }
+                { dismiss }
+            </div>
+        </div>
+    }
+}
+
+fn class(agreement: Agreement) -> &'static str {
+    match agreement {
+        Agreement::Same => "is-same",
+        Agreement::Different => "is-different",
+        Agreement::Unknown | Agreement::Absent => "is-unknown",
+    }
+}

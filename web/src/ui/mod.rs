@@ -1,0 +1,45 @@
+//! The user interface: one state, one reducer, components one a file.
+//!
+//! It imports the protocol, the bridge and the engine's plain data, and no weights ever pass through it. What can be decided
+//! without a browser (binding, form edits, link agreement, grouping of files) is plain functions with tests of their own.
+
+mod agreement;
+mod app;
+mod binding;
+mod bindings;
+mod card;
+mod complete;
+mod curve;
+mod demo;
+mod edit;
+mod field;
+mod files;
+mod filters;
+mod form;
+mod grouping;
+mod header;
+mod ledger;
+mod link_banner;
+mod merging;
+mod models;
+mod numbers;
+mod points;
+mod preview;
+mod problems;
+mod progress;
+mod qr;
+mod recipe_pane;
+mod results;
+mod run_pane;
+mod setting;
+mod shared;
+mod shim;
+mod state;
+mod theme;
+mod words;
+mod yaml;
+
+/// Puts the page into the document.
+pub fn mount() {
+    yew::Renderer::<app::App>::new().render();
+}

@@ -1,0 +1,229 @@
+//! What page, desk and compute workers say to each other beneath the protocol: who they are, jobs, windows, acknowledgements.
+//!
+//! A message is a JavaScript array: the JSON text first, then what travels beside it (files, a port, a buffer).
+
+use js_sys::Array;
+use merge_studio::plan::Plan;
+use merge_studio::run::{JobReport, Limits, RunError};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{DedicatedWorkerGlobalScope, MessagePort, Worker};
+
+use crate::protocol::{GpuState, Request};
+
+/// The page's first message to a new worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// The page's [`crate::protocol::VERSION`].
+    pub version: u32,
+    /// What the worker is to be.
+    pub role: Role,
+    /// A fault to inject, for tests.
+    pub inject: Option<Inject>,
+}
+
+/// What a worker is.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Role {
+    /// Opens, plans, hands out jobs, writes.
+    Desk {
+        /// The folder of this page's results in the private file system.
+        session: String,
+        /// How many compute workers a merge gets.
+        workers: u32,
+    },
+    /// Computes. Its port to the desk travels beside.
+    Compute {
+        /// Whether it is the one that tries WebGPU.
+        gpu: bool,
+    },
+}
+
+/// Faults that the page injects when its address asks for them (`?inject=gpu-loss`), for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Inject {
+    /// The GPU is lost after the first tensor that it made.
+    GpuLoss,
+    /// A compute worker panics at its second job.
+    Panic,
+}
+
+impl Inject {
+    /// The fault that a query string (`?inject=…`) asks for.
+    pub fn from_query(query: &str) -> Option<Self> {
+        query.trim_start_matches('?').split('&').find_map(|pair| match pair {
+            "inject=gpu-loss" => Some(Self::GpuLoss),
+            "inject=panic" => Some(Self::Panic),
+            _ => None,
+        })
+    }
+}
+
+/// From the page to the desk.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToDesk {
+    /// What the person asks for. `File`s travel beside an open.
+    Request(Request),
+    /// A new compute worker. Its port travels beside.
+    Compute {
+        /// Its number, never used twice.
+        number: u32,
+        /// Whether it is the one that tries WebGPU.
+        gpu: bool,
+    },
+    /// The page ended every compute worker.
+    Dismissed,
+    /// A compute worker died.
+    Died {
+        /// Its number.
+        number: u32,
+        /// Its last words.
+        why: String,
+    },
+}
+
+/// From the desk to a compute worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToCompute {
+    /// A merge begins: its plan, and beside it the weight files, an array an input.
+    Prepare {
+        /// Names the merge.
+        merge: u32,
+        /// The plan.
+        plan: Box<Plan>,
+        /// What a job may hold.
+        limits: Limits,
+        /// Whether to use the GPU, if this worker has one.
+        gpu: bool,
+    },
+    /// Make one tensor.
+    Run {
+        /// Its index in the plan.
+        job: usize,
+    },
+    /// A window was written.
+    Ack {
+        /// Its bytes.
+        bytes: u64,
+    },
+    /// Hash a file, which travels beside.
+    Hash {
+        /// Names the merge.
+        merge: u32,
+        /// Its number among the result's files.
+        file: usize,
+    },
+}
+
+/// From a compute worker to the desk.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromCompute {
+    /// What became of the probe.
+    Gpu(GpuState),
+    /// A finished window. Its buffer travels beside.
+    Window {
+        /// Names the merge.
+        merge: u32,
+        /// Number of the output's weight file.
+        file: usize,
+        /// First byte in it.
+        offset: u64,
+    },
+    /// How far a job is.
+    Working {
+        /// Names the merge.
+        merge: u32,
+        /// Its index in the plan.
+        job: usize,
+        /// The share that is done.
+        share: f64,
+    },
+    /// A job is done; all its windows were sent.
+    Done {
+        /// Names the merge.
+        merge: u32,
+        /// Its index in the plan.
+        job: usize,
+        /// How it went.
+        report: JobReport,
+        /// Bytes of wasm memory.
+        memory: u64,
+    },
+    /// A job failed.
+    Failed {
+        /// Names the merge.
+        merge: u32,
+        /// Why.
+        error: RunError,
+    },
+    /// A file was hashed.
+    Hashed {
+        /// Names the merge.
+        merge: u32,
+        /// Its number among the result's files.
+        file: usize,
+        /// Lower-case hex; `None` if it could not be read.
+        sha256: Option<String>,
+    },
+}
+
+/// Where messages go.
+pub trait Post {
+    /// Sends `message`, with `transfer` handed over.
+    fn post_array(&self, message: &Array, transfer: &Array) -> Result<(), JsValue>;
+}
+
+macro_rules! post {
+    ($($target:ty: $method:ident),*) => {$(
+        impl Post for $target {
+            fn post_array(&self, message: &Array, transfer: &Array) -> Result<(), JsValue> {
+                self.$method(message, transfer)
+            }
+        }
+    )*};
+}
+
+post!(
+    Worker: post_message_with_transfer,
+    MessagePort: post_message_with_transferable,
+    DedicatedWorkerGlobalScope: post_message_with_transfer
+);
+
+/// Sends `message`, `beside` it, and hands over what is in `transfer`.
+///
+/// A message that cannot be sent is a fault of this program; it shows in the browser's console.
+pub fn post(to: &impl Post, message: &impl Serialize, beside: Option<&JsValue>, transfer: Option<&JsValue>) {
+    let json = match serde_json::to_string(message) {
+        Ok(json) => json,
+        Err(error) => return web_sys::console::error_1(&error.to_string().into()),
+    };
+    let array = Array::of1(&json.into());
+    if let Some(beside) = beside {
+        array.push(beside);
+    }
+    let transfers = transfer.map_or_else(Array::new, Array::of1);
+    if let Err(error) = to.post_array(&array, &transfers) {
+        web_sys::console::error_1(&error);
+    }
+}
+
+/// Takes a message apart; `None` if it is not one of this version's.
+pub fn parse<T: DeserializeOwned>(data: &JsValue) -> Option<(T, JsValue)> {
+    let array = data.dyn_ref::<Array>()?;
+    let message = serde_json::from_str(&array.get(0).as_string()?).ok()?;
+    Some((message, array.get(1)))
+}
+
+/// A JavaScript error's words.
+pub fn words(error: &JsValue) -> String {
+    error.dyn_ref::<js_sys::Error>().map_or_else(
+        || error.as_string().unwrap_or_else(|| format!("{error:?}")),
+        |error| format!("{}: {}", String::from(error.name()), String::from(error.message())),
+    )
+}
+
+/// A JavaScript error's name (`QuotaExceededError` and its like).
+pub fn error_name(error: &JsValue) -> String {
+    js_sys::Reflect::get(error, &"name".into()).ok().and_then(|name| name.as_string()).unwrap_or_default()
+}

@@ -1,0 +1,210 @@
+//! A compute worker: makes the tensors that the desk hands it, one at a time, and posts their windows to the desk.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use js_sys::{Array, ArrayBuffer, Uint8Array};
+use merge_studio::kernel::gpu::{Gpu, GpuError};
+use merge_studio::plan::Plan;
+use merge_studio::run::{self, Bench, Limits, RunError, Sink, WriteError};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{Blob, MessageEvent, MessagePort};
+
+use super::{hash, on_message};
+use crate::io::WebFile;
+use crate::protocol::{GpuState, NoGpu};
+use crate::wire::{self, FromCompute, Inject, ToCompute};
+
+/// Bytes that may be on their way to the desk: what bounds memory when the disk is slower than the arithmetic.
+pub(super) const IN_FLIGHT: u64 = 32 << 20;
+/// Seconds between reports of how far a job is.
+const REPORT_EVERY: f64 = 0.1;
+
+/// What the worker holds on to.
+struct Compute {
+    port: MessagePort,
+    inject: Option<Inject>,
+    /// The GPU while it is not on the bench.
+    gpu: RefCell<Option<Gpu>>,
+    /// Taken out while a job runs.
+    merge: RefCell<Option<Merge>>,
+    flow: Rc<Flow>,
+    jobs: Cell<u32>,
+}
+
+/// The merge that this worker takes part in.
+struct Merge {
+    number: u32,
+    plan: Plan,
+    limits: Limits,
+    sources: Vec<Vec<WebFile>>,
+    bench: Bench,
+}
+
+/// Windows on their way to the desk.
+#[derive(Default)]
+struct Flow {
+    bytes: Cell<u64>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Flow {
+    fn acknowledged(&self, bytes: u64) {
+        self.bytes.set(self.bytes.get().saturating_sub(bytes));
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits until there is room for another window.
+    async fn room(&self) {
+        poll_fn(|context| {
+            if self.bytes.get() < IN_FLIGHT {
+                return Poll::Ready(());
+            }
+            self.waker.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// Becomes a compute worker.
+pub(super) fn start(port: &MessagePort, gpu: bool, inject: Option<Inject>) {
+    let compute = Rc::new(Compute {
+        port: port.clone(),
+        inject,
+        gpu: RefCell::default(),
+        merge: RefCell::default(),
+        flow: Rc::default(),
+        jobs: Cell::new(0),
+    });
+    spawn_local(async move {
+        // Jobs wait until the probe is through: a merge that begins at once shall find the GPU.
+        if gpu {
+            let state = compute.probe().await;
+            compute.tell(&FromCompute::Gpu(state));
+        }
+        let port = compute.port.clone();
+        let handler = on_message(move |event: MessageEvent| compute.clone().hear(&event));
+        port.set_onmessage(Some(handler.unchecked_ref()));
+    });
+}
+
+impl Compute {
+    async fn probe(&self) -> GpuState {
+        let scope = super::scope();
+        if !scope.is_secure_context() {
+            return GpuState::Absent(NoGpu::InsecureContext);
+        }
+        if !js_sys::Reflect::get(&scope.navigator(), &"gpu".into()).is_ok_and(|gpu| gpu.is_object()) {
+            return GpuState::Absent(NoGpu::Unsupported);
+        }
+        match Gpu::open().await {
+            Ok(gpu) => {
+                let adapter = gpu.name();
+                self.gpu.replace(Some(gpu));
+                GpuState::Ready { adapter }
+            }
+            Err(GpuError::NoAdapter) => GpuState::Absent(NoGpu::NoAdapter),
+            Err(GpuError::NoDevice(why)) => GpuState::Absent(NoGpu::NoDevice(why)),
+            Err(GpuError::ProbeFailed { what }) => GpuState::Absent(NoGpu::ProbeFailed(what.to_owned())),
+        }
+    }
+
+    fn tell(&self, message: &FromCompute) {
+        wire::post(&self.port, message, None, None);
+    }
+
+    fn hear(self: Rc<Self>, event: &MessageEvent) {
+        let Some((message, beside)) = wire::parse::<ToCompute>(&event.data()) else { return };
+        match message {
+            ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
+            ToCompute::Run { job } => spawn_local(async move { self.run(job).await }),
+            ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
+            ToCompute::Hash { merge, file } => {
+                self.rest();
+                let sha256 = WebFile::new(beside.unchecked_into::<Blob>()).ok().and_then(|file| hash::sha256(&file));
+                self.tell(&FromCompute::Hashed { merge, file, sha256 });
+            }
+        }
+    }
+
+    /// Puts the GPU back and forgets the merge.
+    fn rest(&self) {
+        if let Some(gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
+            self.gpu.replace(Some(gpu));
+        }
+        WebFile::forget();
+    }
+
+    fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
+        self.rest();
+        let inputs = files.unchecked_ref::<Array>().iter().map(|files| {
+            files.unchecked_into::<Array>().iter().map(|file| WebFile::new(file.unchecked_into())).collect()
+        });
+        let sources: Vec<Vec<WebFile>> = match inputs.collect::<Result<_, JsValue>>() {
+            Ok(sources) => sources,
+            Err(error) => return self.fail(number, RunError::Write(WriteError::Host(wire::words(&error)))),
+        };
+        let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
+        self.merge.replace(Some(Merge { number, plan, limits, sources, bench }));
+    }
+
+    fn fail(&self, merge: u32, error: RunError) {
+        self.tell(&FromCompute::Failed { merge, error });
+    }
+
+    async fn run(&self, job: usize) {
+        let Some(mut merge) = self.merge.take() else { return };
+        self.jobs.set(self.jobs.get() + 1);
+        assert!(self.inject != Some(Inject::Panic) || self.jobs.get() != 2, "a panic, injected");
+        let Merge { number, plan, limits, sources, bench } = &mut merge;
+        if self.inject == Some(Inject::GpuLoss)
+            && self.jobs.get() == 2
+            && let Some(gpu) = &mut bench.gpu
+        {
+            gpu.lose();
+        }
+        let mut sink = ToDesk { port: self.port.clone(), merge: *number, flow: self.flow.clone() };
+        let mut told = js_sys::Date::now();
+        let mut watch = |progress: run::Progress| {
+            let now = js_sys::Date::now();
+            if now - told >= REPORT_EVERY * 1000.0 {
+                told = now;
+                let share = progress.done as f64 / progress.total.max(1) as f64;
+                self.tell(&FromCompute::Working { merge: *number, job, share });
+            }
+        };
+        match run::job(plan, job, sources, bench, limits, &mut sink, &mut watch).await {
+            Ok(report) => {
+                let memory = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>();
+                let memory = memory.buffer().unchecked_into::<ArrayBuffer>().byte_length().into();
+                self.tell(&FromCompute::Done { merge: *number, job, report, memory });
+            }
+            Err(error) => self.fail(*number, error),
+        }
+        self.merge.replace(Some(merge));
+    }
+}
+
+/// The desk, as the engine's place to write to.
+struct ToDesk {
+    port: MessagePort,
+    merge: u32,
+    flow: Rc<Flow>,
+}
+
+impl Sink for ToDesk {
+    async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
+        self.flow.room().await;
+        self.flow.bytes.set(self.flow.bytes.get() + bytes.len() as u64);
+        let buffer = Uint8Array::from(bytes.as_slice()).buffer();
+        let message = FromCompute::Window { merge: self.merge, file, offset };
+        wire::post(&self.port, &message, Some(&buffer), Some(&buffer));
+        Ok(())
+    }
+}

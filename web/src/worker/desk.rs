@@ -1,0 +1,582 @@
+//! The desk: opens models, plans, hands out jobs, and is the one writer of the output.
+//!
+//! It computes nothing, so that it answers at once. What must wait (the private file system) is done one request at a time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use js_sys::{Array, Date, Uint8Array};
+use merge_studio::kernel::BackendError;
+use merge_studio::model::{self, Folder, Model};
+use merge_studio::output;
+use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
+use merge_studio::recipe::Recipe;
+use merge_studio::run::JobReport;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{File, MessageEvent, MessagePort};
+
+use super::finish::{Finished, SmallBlob, small_blobs};
+use super::merge::{Merge, limits, peak_memory};
+use super::{on_message, say};
+use crate::io::{OutputError, Store, WebFile, short_of};
+use crate::protocol::{Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage};
+use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
+
+/// A plan that can be run.
+struct Latest {
+    token: PlanToken,
+    recipe: Recipe,
+    plan: Rc<Plan>,
+}
+
+/// A compute worker.
+struct Compute {
+    port: MessagePort,
+    /// Whether it is the one that tries WebGPU.
+    gpu: bool,
+    /// Which of the result's files it hashes.
+    hashing: Option<usize>,
+}
+
+/// What is known of WebGPU.
+struct Gpu {
+    state: GpuState,
+    /// Whether a probe is under way: its worker listens to nothing until then.
+    probing: bool,
+}
+
+/// Everything the desk holds.
+struct State {
+    workers: u32,
+    ids: Vec<ModelId>,
+    models: Vec<Model>,
+    folders: Vec<Folder<WebFile>>,
+    latest: Option<Latest>,
+    computes: BTreeMap<u32, Compute>,
+    gpu: Gpu,
+    merges: u32,
+    run_on: RunOn,
+    merge: Option<Merge>,
+    small: Vec<SmallBlob>,
+    finished: Option<Finished>,
+}
+
+/// The desk. Requests wait in line; what compute workers say is dealt with at once.
+struct Desk {
+    store: RefCell<Option<Rc<Store>>>,
+    state: RefCell<State>,
+    line: RefCell<VecDeque<(Request, JsValue)>>,
+    busy: Cell<bool>,
+}
+
+/// Becomes the desk.
+pub(super) fn start(session: String, workers: u32) {
+    let desk = Rc::new(Desk {
+        store: RefCell::default(),
+        state: RefCell::new(State {
+            workers,
+            ids: Vec::new(),
+            models: Vec::new(),
+            folders: Vec::new(),
+            latest: None,
+            computes: BTreeMap::new(),
+            gpu: Gpu { state: GpuState::Probing, probing: false },
+            merges: 0,
+            run_on: RunOn::Auto,
+            merge: None,
+            small: Vec::new(),
+            finished: None,
+        }),
+        line: RefCell::default(),
+        busy: Cell::new(true),
+    });
+    let hearing = desk.clone();
+    let handler = on_message(move |event: MessageEvent| hearing.clone().hear(&event));
+    super::scope().set_onmessage(Some(handler.unchecked_ref()));
+    spawn_local(async move {
+        let store = Rc::new(Store::open(session).await);
+        say(&Event::Ready { storage: store.describe() });
+        desk.store.replace(Some(store));
+        desk.work().await;
+    });
+}
+
+impl Desk {
+    fn hear(self: Rc<Self>, event: &MessageEvent) {
+        let Some((message, beside)) = wire::parse::<ToDesk>(&event.data()) else { return say(&Event::Outdated) };
+        match message {
+            ToDesk::Compute { number, gpu } => self.attach(number, gpu, beside.unchecked_into()),
+            ToDesk::Dismissed => self.dismiss(),
+            ToDesk::Died { number, why } => {
+                self.state.borrow_mut().forget(number);
+                self.fail(MergeError::WorkerDied(why));
+            }
+            ToDesk::Request(request) => {
+                self.line.borrow_mut().push_back((request, beside));
+                if !self.busy.replace(true) {
+                    spawn_local(async move { self.work().await });
+                }
+            }
+        }
+    }
+
+    /// Deals with the requests that wait.
+    async fn work(self: Rc<Self>) {
+        loop {
+            let Some((request, beside)) = self.line.borrow_mut().pop_front() else { break };
+            match request {
+                Request::Open { id, name, paths } => self.open(id, name, paths, &beside).await,
+                Request::Close { id } => self.state.borrow_mut().close(id),
+                Request::Plan { token, recipe, binding, options } => {
+                    say(&self.state.borrow_mut().plan(token, recipe, &binding, options));
+                }
+                Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
+                Request::Cancel => {
+                    self.dismiss();
+                    if self.drop_merge().await {
+                        say(&Event::Cancelled);
+                    }
+                }
+                Request::Discard => {
+                    self.state.borrow_mut().finished = None;
+                    self.store().clear().await;
+                }
+            }
+        }
+        self.busy.set(false);
+    }
+
+    fn store(&self) -> Rc<Store> {
+        // Requests wait until there is one.
+        self.store.borrow().clone().unwrap_or_else(|| Rc::new(Store::Memory(crate::protocol::NoDisk::Unsupported)))
+    }
+
+    async fn open(&self, id: ModelId, name: String, paths: Vec<String>, files: &JsValue) {
+        let files = files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
+        let files = match files.collect::<Result<Vec<_>, JsValue>>() {
+            Ok(files) => paths.into_iter().zip(files).collect(),
+            Err(error) => return say(&Event::OpenFailed { id, error: OpenError::Browser(words(&error)) }),
+        };
+        let folder = Folder { name, files };
+        let event = match model::open(&folder).await {
+            Ok(model) => {
+                let event = Event::Opened { id, model: Box::new(model.clone()) };
+                let mut state = self.state.borrow_mut();
+                state.close(id);
+                state.ids.push(id);
+                state.models.push(model);
+                state.folders.push(folder);
+                event
+            }
+            Err(error) => Event::OpenFailed { id, error: OpenError::Model(error) },
+        };
+        WebFile::forget();
+        say(&event);
+    }
+
+    async fn merge(self: Rc<Self>, token: PlanToken, run_on: RunOn) {
+        let started = Date::now();
+        self.drop_merge().await;
+        let prepared = {
+            let mut state = self.state.borrow_mut();
+            state.finished = None;
+            state.merges += 1;
+            state.run_on = run_on;
+            state.prepare(token)
+        };
+        let (plan, small) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return say(&Event::MergeFailed { error }),
+        };
+        let store = self.store();
+        store.clear().await;
+        let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
+        let output = match store.create(&files).await {
+            Ok(output) => output,
+            Err(error) => return self.stop(merge_error(error, &plan)).await,
+        };
+        let (gpu, number) = {
+            let state = self.state.borrow();
+            let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
+            (run_on != RunOn::Cpu && possible, state.merges)
+        };
+        let merge = match Merge::new(number, plan.clone(), output, gpu, started) {
+            Ok(merge) => merge,
+            Err(error) => return self.stop(merge_error(error, &plan)).await,
+        };
+        {
+            let mut state = self.state.borrow_mut();
+            state.small = small;
+            state.merge = Some(merge);
+        }
+        if let Storage::Memory(why) = store.describe() {
+            self.notice(RunNotice::InMemory(why));
+        }
+        let absent = match &self.state.borrow().gpu {
+            Gpu { state: GpuState::Absent(why), probing: false } if run_on == RunOn::WebGpu => Some(why.clone()),
+            _ => None,
+        };
+        if let Some(why) = absent {
+            self.notice(RunNotice::GpuAbsent(why));
+        }
+        self.progress();
+        let empty = {
+            let state = self.state.borrow();
+            for number in state.computes.keys() {
+                state.prepare_compute(*number);
+            }
+            plan.jobs.is_empty()
+        };
+        if empty {
+            return self.finish().await;
+        }
+        self.hand_out();
+    }
+
+    /// Tells a notice and keeps it for the report.
+    fn notice(&self, notice: RunNotice) {
+        say(&Event::Notice(notice.clone()));
+        if let Some(merge) = &mut self.state.borrow_mut().merge {
+            merge.note(notice);
+        }
+    }
+
+    fn progress(&self) {
+        let due = self.state.borrow_mut().merge.as_mut().and_then(|merge| merge.progress(Date::now()));
+        if let Some(progress) = due {
+            say(&Event::Progress(progress));
+        }
+    }
+
+    /// Gives every worker that has nothing to do a job, or a file to hash.
+    fn hand_out(&self) {
+        let mut state = self.state.borrow_mut();
+        let State { computes, merge, finished, gpu, .. } = &mut *state;
+        for (number, compute) in computes.iter_mut().filter(|(_, compute)| !(compute.gpu && gpu.probing)) {
+            if let Some(job) = merge.as_mut().and_then(|merge| merge.next(*number, compute.gpu)) {
+                wire::post(&compute.port, &ToCompute::Run { job }, None, None);
+            } else if merge.is_none()
+                && compute.hashing.is_none()
+                && let Some((merge, file, blob)) = finished.as_mut().and_then(Finished::next)
+            {
+                compute.hashing = Some(file);
+                wire::post(&compute.port, &ToCompute::Hash { merge, file }, Some(&blob), None);
+            }
+        }
+    }
+
+    fn attach(self: Rc<Self>, number: u32, gpu: bool, port: MessagePort) {
+        let hearing = self.clone();
+        let handler = on_message(move |event: MessageEvent| {
+            if let Some((message, beside)) = wire::parse(&event.data()) {
+                hearing.clone().hear_compute(number, message, &beside);
+            }
+        });
+        port.set_onmessage(Some(handler.unchecked_ref()));
+        {
+            let mut state = self.state.borrow_mut();
+            state.computes.insert(number, Compute { port, gpu, hashing: None });
+            state.gpu.probing |= gpu;
+            state.prepare_compute(number);
+        }
+        self.tell_workers();
+        self.hand_out();
+    }
+
+    fn tell_workers(&self) {
+        let state = self.state.borrow();
+        say(&Event::Workers { cpu: state.workers, gpu: state.gpu.state.clone() });
+    }
+
+    /// Forgets every compute worker: the page has ended them.
+    fn dismiss(&self) {
+        let mut state = self.state.borrow_mut();
+        let numbers: Vec<u32> = state.computes.keys().copied().collect();
+        for number in numbers {
+            state.forget(number);
+        }
+    }
+
+    fn hear_compute(self: Rc<Self>, worker: u32, message: FromCompute, beside: &JsValue) {
+        let running = self.state.borrow().merge.as_ref().map(|merge| merge.number);
+        match message {
+            FromCompute::Gpu(state) => self.probed(state),
+            FromCompute::Window { merge, file, offset } if running == Some(merge) => {
+                self.write(worker, file, offset, &Uint8Array::new(beside));
+                self.progress();
+            }
+            FromCompute::Working { merge, job, share } if running == Some(merge) => {
+                if let Some(merge) = &mut self.state.borrow_mut().merge {
+                    merge.working(worker, job, share);
+                }
+                self.progress();
+            }
+            FromCompute::Done { merge, job, report, memory } if running == Some(merge) => {
+                self.done(worker, job, report, memory);
+            }
+            FromCompute::Failed { merge, error } if running == Some(merge) => self.fail(MergeError::Run(error)),
+            FromCompute::Hashed { merge, file, sha256 } => {
+                let events = {
+                    let mut state = self.state.borrow_mut();
+                    if let Some(compute) = state.computes.get_mut(&worker) {
+                        compute.hashing = None;
+                    }
+                    state.finished.as_mut().map_or_else(Vec::new, |finished| finished.hashed(merge, file, sha256))
+                };
+                events.iter().for_each(say);
+                self.hand_out();
+            }
+            // From a merge that was cancelled or failed.
+            FromCompute::Window { .. } | FromCompute::Working { .. } | FromCompute::Done { .. } | FromCompute::Failed { .. } => {}
+        }
+    }
+
+    fn probed(&self, found: GpuState) {
+        let missing = {
+            let mut state = self.state.borrow_mut();
+            let run_on = state.run_on;
+            state.gpu = Gpu { state: found.clone(), probing: false };
+            match (found, &mut state.merge) {
+                (GpuState::Absent(why), Some(merge)) if merge.gpu => {
+                    merge.lose_gpu();
+                    (run_on == RunOn::WebGpu).then_some(why)
+                }
+                _ => None,
+            }
+        };
+        if let Some(why) = missing {
+            self.notice(RunNotice::GpuAbsent(why));
+        }
+        self.tell_workers();
+        self.hand_out();
+    }
+
+    fn write(self: &Rc<Self>, worker: u32, file: usize, offset: u64, bytes: &Uint8Array) {
+        let mut state = self.state.borrow_mut();
+        let State { computes, merge, .. } = &mut *state;
+        let Some(merge) = merge else { return };
+        let Some(output) = &mut merge.output else { return };
+        match output.write(file, offset, bytes) {
+            Ok(()) => {
+                if let Some(compute) = computes.get(&worker) {
+                    wire::post(&compute.port, &ToCompute::Ack { bytes: bytes.length().into() }, None, None);
+                }
+            }
+            Err(error) => {
+                let left = merge.bytes_left();
+                let error = match (error, merge.plan.files.get(file)) {
+                    (OutputError::Failed(why), Some(file)) => MergeError::Write { file: file.name.clone(), why },
+                    (error, _) => merge_error(error, &merge.plan),
+                };
+                drop(state);
+                let desk = self.clone();
+                spawn_local(async move {
+                    let error = match error {
+                        MergeError::NoSpace { short: None } => {
+                            match short_of(OutputError::NoSpace(None), left).await {
+                                OutputError::NoSpace(short) => MergeError::NoSpace { short },
+                                OutputError::Failed(_) => MergeError::NoSpace { short: None },
+                            }
+                        }
+                        error => error,
+                    };
+                    desk.fail(error);
+                });
+            }
+        }
+    }
+
+    fn done(self: Rc<Self>, worker: u32, job: usize, report: JobReport, memory: u64) {
+        let declined = report.declined.clone();
+        let (last, notice) = {
+            let mut state = self.state.borrow_mut();
+            let State { merge, gpu, .. } = &mut *state;
+            let Some(merge) = merge else { return };
+            let tensor = merge.plan.jobs[job].name.clone();
+            let last = merge.done(worker, job, report, memory);
+            let notice = match declined {
+                Some(BackendError::Lost(why)) => {
+                    merge.lose_gpu();
+                    gpu.state = GpuState::Absent(NoGpu::Lost(why.clone()));
+                    Some(RunNotice::GpuLost { tensor, why })
+                }
+                Some(why @ BackendError::OutOfMemory) => {
+                    merge.lose_gpu();
+                    gpu.state = GpuState::Absent(NoGpu::OutOfMemory);
+                    Some(RunNotice::GpuDeclined { tensor, why })
+                }
+                Some(why) if merge.was_for_gpu(job) => Some(RunNotice::GpuDeclined { tensor, why }),
+                _ => None,
+            };
+            (last, notice)
+        };
+        if let Some(notice) = notice {
+            self.notice(notice);
+            self.tell_workers();
+        }
+        if last {
+            spawn_local(async move { self.finish().await });
+        } else {
+            self.progress();
+            self.hand_out();
+        }
+    }
+
+    /// Flushes, publishes, and starts hashing.
+    async fn finish(&self) {
+        let taken = {
+            let mut state = self.state.borrow_mut();
+            state.merge.as_mut().and_then(|merge| Some((merge.number, merge.output.take()?)))
+        };
+        let Some((number, output)) = taken else { return };
+        let weights = output.finish().await;
+        let mut state = self.state.borrow_mut();
+        // It may have been cancelled in the meantime.
+        if state.merge.as_ref().is_none_or(|merge| merge.number != number) {
+            return;
+        }
+        let weights = match weights {
+            Ok(weights) => weights,
+            Err(error) => {
+                let plan = state.merge.as_ref().map(|merge| merge.plan.clone());
+                drop(state);
+                if let Some(plan) = plan {
+                    self.stop(merge_error(error, &plan)).await;
+                }
+                return;
+            }
+        };
+        let small = std::mem::take(&mut state.small);
+        let Some(merge) = state.merge.take() else { return };
+        let report = merge.report(Date::now());
+        let finished = Finished::new(&merge, weights, small);
+        let event = Event::Finished { files: finished.files(), report: Box::new(report) };
+        wire::post(&super::scope(), &event, Some(&finished.blobs()), None);
+        state.finished = Some(finished);
+        drop(state);
+        self.hand_out();
+    }
+
+    /// Ends a running merge, if there is one, with an error.
+    fn fail(self: &Rc<Self>, error: MergeError) {
+        if self.state.borrow().merge.is_none() {
+            return;
+        }
+        let desk = self.clone();
+        spawn_local(async move { desk.stop(error).await });
+    }
+
+    async fn stop(&self, error: MergeError) {
+        self.drop_merge().await;
+        self.store().clear().await;
+        say(&Event::MergeFailed { error });
+    }
+
+    /// Lets go of a running merge and removes what it wrote; false if there was none.
+    async fn drop_merge(&self) -> bool {
+        let Some(merge) = self.state.borrow_mut().merge.take() else { return false };
+        if let Some(output) = merge.output {
+            output.close();
+        }
+        self.store().clear().await;
+        true
+    }
+}
+
+impl State {
+    fn close(&mut self, id: ModelId) {
+        if let Some(at) = self.ids.iter().position(|open| *open == id) {
+            self.ids.remove(at);
+            self.models.remove(at);
+            self.folders.remove(at);
+            // Its indexes no longer hold.
+            self.latest = None;
+        }
+    }
+
+    fn plan(
+        &mut self,
+        token: PlanToken,
+        recipe: Recipe,
+        binding: &BTreeMap<String, ModelId>,
+        mut options: PlanOptions,
+    ) -> Event {
+        let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
+        let bound: BTreeMap<String, usize> =
+            binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))).collect();
+        let inputs: Vec<(String, String)> = plan::input_names(&recipe)
+            .into_iter()
+            .filter_map(|name| {
+                let fingerprint = self.models.get(*bound.get(&name)?)?.fingerprint.clone();
+                Some((name, fingerprint))
+            })
+            .collect();
+        options.metadata = output::metadata(&recipe, options.seed, &inputs);
+        match plan::plan(&recipe, &self.models, &bound, &options) {
+            Ok(plan) => {
+                let event =
+                    Event::Planned { token, plan: Box::new(plan.clone()), peak_memory: peak_memory(&plan, self.workers) };
+                self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
+                event
+            }
+            Err(error) => self.unplanned(token, error),
+        }
+    }
+
+    fn unplanned(&mut self, token: PlanToken, error: PlanError) -> Event {
+        self.latest = None;
+        Event::PlanFailed { token, error }
+    }
+
+    /// The plan to run and the small files beside its weights.
+    fn prepare(&self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
+        let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
+        let small = output::small_files(&latest.plan, &latest.recipe, &self.models);
+        let small = small_blobs(small, &latest.plan, &self.folders)?;
+        Ok((latest.plan.clone(), small))
+    }
+
+    /// Sends a worker the running merge, if there is one.
+    fn prepare_compute(&self, number: u32) {
+        let (Some(merge), Some(compute)) = (&self.merge, self.computes.get(&number)) else { return };
+        let on_gpu = merge.gpu && compute.gpu;
+        let inputs = merge.plan.inputs.len();
+        let message = ToCompute::Prepare {
+            merge: merge.number,
+            plan: Box::new((*merge.plan).clone()),
+            // Beside a GPU the other workers only copy.
+            limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
+            gpu: on_gpu,
+        };
+        let files: Array = merge
+            .plan
+            .inputs
+            .iter()
+            .map(|input| match (self.folders.get(input.model), self.models.get(input.model)) {
+                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+                _ => Array::new(),
+            })
+            .collect();
+        wire::post(&compute.port, &message, Some(&files), None);
+    }
+
+    /// A worker is gone; what it was hashing is hashed by another.
+    fn forget(&mut self, number: u32) {
+        let Some(compute) = self.computes.remove(&number) else { return };
+        compute.port.close();
+        if let (Some(file), Some(finished)) = (compute.hashing, &mut self.finished) {
+            finished.again(file);
+        }
+    }
+}
+
+fn merge_error(error: OutputError, plan: &Plan) -> MergeError {
+    match error {
+        OutputError::NoSpace(short) => MergeError::NoSpace { short },
+        OutputError::Failed(why) => {
+            MergeError::Write { file: plan.files.first().map_or(String::new(), |file| file.name.clone()), why }
+        }
+    }
+}

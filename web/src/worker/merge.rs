@@ -1,0 +1,232 @@
+//! A merge on its way, as the desk sees it: who does what, what is written, what is reported. It sends no message.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use js_sys::Uint8Array;
+use merge_studio::kernel::{BLOCK, BackendKind, Precision};
+use merge_studio::output::{CrcRange, zip};
+use merge_studio::plan::{Job, Plan, Rule};
+use merge_studio::run::{self, JobReport, Limits};
+
+use super::compute::IN_FLIGHT;
+use crate::io::{Output, OutputError};
+use crate::protocol::{Progress, Report, RunNotice};
+
+/// Raw inputs that all workers together may keep between passes.
+const KEEP: u64 = 128 << 20;
+/// Windows that all workers together may hold.
+const WINDOWS: u64 = 256 << 20;
+/// Sizes of one window of one input, in bytes: reads pay by the call, so large ones where memory allows.
+const WINDOW: std::ops::RangeInclusive<u64> = 1 << 20..=16 << 20;
+/// What a worker takes before it holds a weight.
+const WORKER: u64 = 12 << 20;
+/// Milliseconds that the rate is averaged over.
+const RATE_OVER: f64 = 3000.0;
+/// Milliseconds between reports.
+const REPORT_EVERY: f64 = 100.0;
+
+/// What each of `workers` workers may hold in a merge of `inputs` inputs.
+pub(super) fn limits(workers: u32, inputs: usize) -> Limits {
+    let workers = u64::from(workers.max(1));
+    let bytes = (WINDOWS / (workers * (inputs as u64 + 1))).clamp(*WINDOW.start(), *WINDOW.end());
+    let elements = bytes as usize / 4;
+    Limits { keep: KEEP / workers, window: elements - elements % BLOCK }
+}
+
+/// An estimate of what `workers` workers allocate together at most, in bytes.
+pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
+    let limits = limits(workers, plan.inputs.len());
+    let raw = |job: &Job| job.sources.iter().map(|source| source.len).sum::<u64>() + job.len;
+    let largest = plan.jobs.iter().map(raw).max().unwrap_or(0);
+    let total: u64 = plan.jobs.iter().map(|job| job.len).sum();
+    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len()))) + total.min(u64::from(workers) * IN_FLIGHT)
+}
+
+/// Whether the GPU can make this tensor at all.
+fn for_gpu(job: &Job) -> bool {
+    matches!(&job.rule, Rule::Merge(rule) if rule.precision == Precision::F32)
+}
+
+/// The running merge.
+pub(super) struct Merge {
+    pub(super) number: u32,
+    pub(super) plan: Rc<Plan>,
+    /// Taken while it is being finished.
+    pub(super) output: Option<Output>,
+    /// Whether tensors wait for the worker with the GPU.
+    pub(super) gpu: bool,
+    for_gpu: VecDeque<Vec<usize>>,
+    for_cpu: VecDeque<Vec<usize>>,
+    /// What is left of each worker's batch.
+    batches: BTreeMap<u32, VecDeque<usize>>,
+    /// What each worker is at, and the share that is done.
+    working: BTreeMap<u32, (usize, f64)>,
+    reports: Vec<Option<JobReport>>,
+    bytes_done: u64,
+    started: f64,
+    told: f64,
+    /// Times and bytes done at them.
+    pace: VecDeque<(f64, f64)>,
+    memory: BTreeMap<u32, u64>,
+    notices: Vec<RunNotice>,
+    header_crcs: Vec<CrcRange>,
+}
+
+impl Merge {
+    /// A merge of which nothing is done. Writes the headers.
+    pub(super) fn new(number: u32, plan: Rc<Plan>, mut output: Output, gpu: bool, started: f64) -> Result<Self, OutputError> {
+        let mut header_crcs = Vec::new();
+        for (index, file) in plan.files.iter().enumerate() {
+            output.write(index, 0, &Uint8Array::from(file.header.as_slice()))?;
+            header_crcs.push((0, file.header.len() as u64, crc32fast::hash(&file.header)));
+        }
+        let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
+        for batch in run::batches(&plan) {
+            let (on_gpu, on_cpu): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
+            gpus.extend((!on_gpu.is_empty()).then_some(on_gpu));
+            cpus.extend((!on_cpu.is_empty()).then_some(on_cpu));
+        }
+        Ok(Self {
+            number,
+            reports: vec![None; plan.jobs.len()],
+            plan,
+            output: Some(output),
+            gpu,
+            for_gpu: gpus,
+            for_cpu: cpus,
+            batches: BTreeMap::new(),
+            working: BTreeMap::new(),
+            bytes_done: 0,
+            started,
+            told: 0.0,
+            pace: VecDeque::new(),
+            memory: BTreeMap::new(),
+            notices: Vec::new(),
+            header_crcs,
+        })
+    }
+
+    /// The next job for a worker that has none.
+    pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
+        if self.working.contains_key(&worker) {
+            return None;
+        }
+        let batch = self.batches.entry(worker).or_default();
+        if batch.is_empty() {
+            let queued = if self.gpu && has_gpu { self.for_gpu.pop_front() } else { None };
+            *batch = queued.or_else(|| self.for_cpu.pop_front())?.into();
+        }
+        let job = batch.pop_front()?;
+        self.working.insert(worker, (job, 0.0));
+        Some(job)
+    }
+
+    /// The GPU is gone: the CPU takes what waits for it.
+    pub(super) fn lose_gpu(&mut self) {
+        self.gpu = false;
+        self.for_cpu.append(&mut self.for_gpu);
+        // What is left of the batch of the worker that had it is shared out, too.
+        for batch in self.batches.values_mut() {
+            self.for_cpu.extend((!batch.is_empty()).then(|| batch.drain(..).collect()));
+        }
+    }
+
+    /// Notes how far a worker is.
+    pub(super) fn working(&mut self, worker: u32, job: usize, share: f64) {
+        self.working.insert(worker, (job, share));
+    }
+
+    /// Notes a finished job; true when it was the last one.
+    pub(super) fn done(&mut self, worker: u32, job: usize, report: JobReport, memory: u64) -> bool {
+        self.working.remove(&worker);
+        self.memory.insert(worker, memory);
+        if let Some(slot) = self.reports.get_mut(job)
+            && slot.is_none()
+        {
+            self.bytes_done += self.plan.jobs[job].len;
+            *slot = Some(report);
+        }
+        self.reports.iter().all(Option::is_some)
+    }
+
+    /// Whether the GPU was asked for this tensor, so that its refusal is news.
+    pub(super) fn was_for_gpu(&self, job: usize) -> bool {
+        self.plan.jobs.get(job).is_some_and(for_gpu)
+    }
+
+    /// Keeps a notice for the report.
+    pub(super) fn note(&mut self, notice: RunNotice) {
+        self.notices.push(notice);
+    }
+
+    /// How far it is, if that is due to be said at `now`.
+    pub(super) fn progress(&mut self, now: f64) -> Option<Progress> {
+        if now - self.told < REPORT_EVERY {
+            return None;
+        }
+        self.told = now;
+        let under_way: f64 =
+            self.working.values().map(|(job, share)| self.plan.jobs.get(*job).map_or(0.0, |job| job.len as f64 * share)).sum();
+        let bytes = self.bytes_done as f64 + under_way;
+        self.pace.push_back((now, bytes));
+        while self.pace.len() > 2 && self.pace.front().is_some_and(|(at, _)| now - at > RATE_OVER) {
+            self.pace.pop_front();
+        }
+        let rate = self.pace.front().map_or(0.0, |(at, then)| {
+            if now - at < REPORT_EVERY { 0.0 } else { ((bytes - then) / (now - at) * 1000.0).max(0.0) }
+        });
+        let tensor = self.working.values().next().map_or("", |(job, _)| self.plan.jobs[*job].name.as_str());
+        Some(Progress {
+            bytes_done: bytes as u64,
+            bytes_total: self.plan.jobs.iter().map(|job| job.len).sum(),
+            tensors_done: self.reports.iter().flatten().count() as u32,
+            tensors_total: self.reports.len() as u32,
+            tensor: tensor.to_owned(),
+            rate,
+            seconds: (now - self.started) / 1000.0,
+        })
+    }
+
+    /// Bytes of the output that are not written yet.
+    pub(super) fn bytes_left(&self) -> u64 {
+        self.plan.jobs.iter().map(|job| job.len).sum::<u64>() - self.bytes_done
+    }
+
+    /// The CRC-32 of every weight file.
+    pub(super) fn crcs(&self) -> Vec<u32> {
+        let of_file = |(index, header): (usize, &CrcRange)| {
+            let jobs = self.plan.jobs.iter().zip(&self.reports).filter(|(job, _)| job.file == index);
+            let windows = jobs.filter_map(|(_, report)| report.as_ref()).flat_map(|report| &report.crcs);
+            let mut pieces: Vec<CrcRange> = windows.map(|crc| (crc.offset, crc.len, crc.crc32)).collect();
+            pieces.push(*header);
+            zip::combine(&pieces)
+        };
+        self.header_crcs.iter().enumerate().map(of_file).collect()
+    }
+
+    /// What the page shows afterwards.
+    pub(super) fn report(&self, now: f64) -> Report {
+        let reports = || self.reports.iter().flatten();
+        Report {
+            seconds: (now - self.started) / 1000.0,
+            read: reports().map(|report| report.read).sum(),
+            written: self.plan.files.iter().map(|file| file.len).sum(),
+            tensors: self
+                .plan
+                .jobs
+                .iter()
+                .zip(&self.reports)
+                .map(|(job, report)| (job.name.clone(), report.as_ref().and_then(|report| report.backend)))
+                .collect(),
+            largest_allocation: reports().map(|report| report.largest_allocation).max().unwrap_or(0),
+            wasm_memory: self.memory.values().copied().collect(),
+            notices: self.notices.clone(),
+        }
+    }
+
+    /// Whether the CPU made everything: only then are the bytes the same everywhere.
+    pub(super) fn cpu_only(&self) -> bool {
+        self.reports.iter().flatten().all(|report| report.backend != Some(BackendKind::Gpu))
+    }
+}

@@ -1,0 +1,56 @@
+//! The workers' side: one desk, which opens, plans, hands out and writes, and compute workers, which read and merge.
+//!
+//! All of them are the same program; the page's first message says which one a worker is.
+
+mod compute;
+mod desk;
+mod finish;
+mod hash;
+mod merge;
+mod panic;
+
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort};
+
+use crate::protocol::{Event, VERSION};
+use crate::wire::{self, Hello, Role};
+
+/// Waits for the page's first message and becomes what it says.
+pub fn start() {
+    panic::report_to_page();
+    let first = Closure::once_into_js(|event: MessageEvent| {
+        let Some((hello, beside)) = wire::parse::<Hello>(&event.data()) else { return say(&Event::Outdated) };
+        if hello.version != VERSION {
+            return say(&Event::Outdated);
+        }
+        match hello.role {
+            Role::Desk { session, workers } => desk::start(session, workers),
+            Role::Compute { gpu } => compute::start(&beside.unchecked_into::<MessagePort>(), gpu, hello.inject),
+        }
+    });
+    scope().set_onmessage(Some(first.unchecked_ref()));
+    say_loaded();
+}
+
+/// This worker's global scope.
+fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Tells the page something.
+fn say(event: &Event) {
+    wire::post(&scope(), event, None, None);
+}
+
+/// The page sends nothing before this: a message to a worker whose program is still loading would be lost.
+fn say_loaded() {
+    if let Err(error) = scope().post_message(&JsValue::NULL) {
+        web_sys::console::error_1(&error);
+    }
+}
+
+/// Calls `handle` with every message that comes in.
+fn on_message(handle: impl FnMut(MessageEvent) + 'static) -> JsValue {
+    Closure::<dyn FnMut(MessageEvent)>::new(handle).into_js_value()
+}

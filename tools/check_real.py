@@ -16,8 +16,10 @@ from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+PREFIX = "bert."
 
 PAIR = """models:
   - model: {base}
@@ -75,19 +77,33 @@ RECIPES = {
 
 
 def linked(models, folder):
-    """The models under bare names. mergekit 0.1.5 cannot plan a BertModel (a TypeError): there it gets a name it does not know."""
+    """The models under bare names.
+
+    mergekit 0.1.5 cannot plan a BertModel (a TypeError about an alias list), but it can a BertForSequenceClassification: there
+    a BertModel gets that name, its tensors the prefix that goes with it, and a classifier of zeros.
+    """
     folder.mkdir(parents=True)
     for model in models.iterdir():
         if not (model / "config.json").exists():
             continue
-        (folder / model.name).mkdir()
+        to = folder / model.name
+        to.mkdir()
         for file in model.iterdir():
-            (folder / model.name / file.name).symlink_to(file)
+            (to / file.name).symlink_to(file)
         config = json.loads((model / "config.json").read_text())
         if config["architectures"] == ["BertModel"]:
-            config["architectures"] = ["UnlistedBertModel"]
-            (folder / model.name / "config.json").unlink()
-            (folder / model.name / "config.json").write_text(json.dumps(config))
+            config["architectures"] = ["BertForSequenceClassification"]
+            tensors = {PREFIX + name: tensor for name, tensor in load_file(model / "model.safetensors").items()}
+            tensors |= {"classifier.weight": torch.zeros(2, config["hidden_size"]), "classifier.bias": torch.zeros(2)}
+            for name in ("config.json", "model.safetensors"):
+                (to / name).unlink()
+            (to / "config.json").write_text(json.dumps(config))
+            save_file(tensors, to / "model.safetensors", metadata={"format": "pt"})
+
+
+def weights(path):
+    """A merged file's tensors, by the names that they have without linked's prefix."""
+    return {n.removeprefix(PREFIX): t for n, t in load_file(path).items() if not n.startswith("classifier.")}
 
 
 def timed(command, cwd):
@@ -115,7 +131,7 @@ def loads(folder):
 
 
 def compare(ours, theirs):
-    ours, theirs = load_file(ours), load_file(theirs)
+    ours, theirs = weights(ours), weights(theirs)
     assert set(theirs) <= set(ours), set(theirs) - set(ours)
     equal = total = 0
     largest = 0.0
@@ -131,25 +147,28 @@ def compare(ours, theirs):
 
 
 def unexplained(models, recipe, ours, theirs):
-    """Elements of a ties merge that differ by more than a unit, although neither a trim nor a vote was close.
+    """Elements of a ties merge that differ by more than two units, and those of them where neither a trim nor a vote was close.
+
+    Units are those of the base or the result, whichever is larger: a task vector may cancel the base.
 
     Close is what mergekit leaves open (which of equal magnitudes it trims) or, with a 16-bit dtype, moves by rounding every step.
     """
     recipe = yaml.safe_load(recipe)
-    slack = 2.0**-10 if recipe["dtype"] == "float16" else 0.0
+    # In float16 a step rounds by 2⁻¹¹ of a value, and small task vectors and votes, being subnormal, by 2⁻²⁵ each.
+    slack, least = (2.0**-10, 2.0**-23) if recipe["dtype"] == "float16" else (0.0, 0.0)
     base = load_file(models / recipe["base_model"] / "model.safetensors")
     tuned = [
         (load_file(models / entry["model"] / "model.safetensors"), entry["parameters"])
         for entry in recipe["models"]
         if "parameters" in entry
     ]
-    ours, theirs = load_file(ours), load_file(theirs)
+    ours, theirs = weights(ours), weights(theirs)
     differing = odd = 0
     for name, expected in theirs.items():
         if not expected.is_floating_point():
             continue
-        unit = torch.finfo(expected.dtype).eps * torch.maximum(expected.float().abs(), ours[name].float().abs())
-        differs = (ours[name].float() - expected.float()).abs() > unit + 2.0**-24
+        unit = torch.finfo(expected.dtype).eps * torch.maximum(expected.float().abs(), base[name].float().abs())
+        differs = (ours[name].float() - expected.float()).abs() > 2 * unit + 2.0**-24
         close = torch.zeros_like(differs)
         vote, votes = torch.zeros_like(unit), torch.zeros_like(unit)
         for tensors, parameters in tuned:
@@ -157,11 +176,11 @@ def unexplained(models, recipe, ours, theirs):
             size = delta.abs()
             keep = max(1, int(parameters["density"] * size.numel()))
             threshold = size.flatten().kthvalue(size.numel() - keep + 1).values
-            close |= (size - threshold).abs() <= slack * threshold
+            close |= (size - threshold).abs() <= slack * threshold + least
             kept = delta * (size >= threshold) * parameters["weight"]
             vote += kept
             votes += kept.abs()
-        close |= vote.abs() <= max(slack, 2e-6) * votes
+        close |= vote.abs() <= max(slack, 2e-6) * votes + least
         differing += differs.sum().item()
         odd += (differs & ~close).sum().item()
     return differing, odd
@@ -194,7 +213,7 @@ def main():
         note = f" (also {', '.join(extra)})" if extra else ""
         if "method: ties" in recipe:
             differing, odd = unexplained(arguments.models, recipe, ours / "model.safetensors", theirs / "model.safetensors")
-            note += f"; {differing} elements differ by more than a unit, {odd} of them away from trim and vote ties"
+            note += f"; {differing} elements differ by more than two units, {odd} of them away from trim and vote ties"
         print(
             f"| {name} | {equal:.4%} | {largest:.2e} | {a[0]:.1f} s, {a[1]:.0f} MB | {b[0]:.1f} s, {b[1]:.0f} MB "
             f"| {loads(ours)}{note} |",

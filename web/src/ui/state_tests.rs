@@ -198,10 +198,8 @@ fn a_cancelled_or_failed_merge_keeps_models_and_recipe() {
 }
 
 fn link(recipe: String) -> Link {
-    let input = |name: &str, fingerprint: &str| LinkInput {
-        name: name.to_owned(),
-        fingerprint: Some(fingerprint.to_owned()),
-    };
+    let input =
+        |name: &str, fingerprint: &str| LinkInput { name: name.to_owned(), fingerprint: Some(fingerprint.to_owned()) };
     let inputs = vec![
         input("demo-base", "print of demo-base"),
         input("demo-reverse", "another print"),
@@ -231,7 +229,11 @@ fn a_link_takes_nothing_away_for_good() {
     state.apply(Action::Typed(example("linear")));
     let mine = state.saved();
     state.apply(Action::OpenLink(Ok(link(demo_recipe()))));
-    assert_eq!((state.saved().text, state.saved().seed), (mine.text.clone(), mine.seed), "a reload without the link brings mine back");
+    assert_eq!(
+        (state.saved().text, state.saved().seed),
+        (mine.text.clone(), mine.seed),
+        "a reload without the link brings mine back"
+    );
     state.apply(Action::LeaveLink);
     assert_eq!((state.text.clone(), state.seed), (mine.text, mine.seed));
 }

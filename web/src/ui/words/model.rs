@@ -46,6 +46,11 @@ pub const ROLE_BASE: &str = "base";
 /// A model in use by the running merge stays.
 pub const IN_USE: &str = "Stays while a merge runs";
 
+/// What the recipe calls it.
+pub fn stands_for(alias: &str) -> String {
+    format!("stands for {alias}")
+}
+
 /// Remove button.
 pub fn remove(name: &str) -> String {
     format!("Remove {name}")

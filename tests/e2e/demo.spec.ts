@@ -1,0 +1,93 @@
+/** The main job on the demo models: load, recipe, merge, take the result away. */
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "@playwright/test";
+
+import { counts, DEMO_TIES, fileNamed, Studio } from "./studio";
+
+const REPOSITORY = join(__dirname, "..", "..");
+
+test("the demo models merge on the CPU, and the bytes are the command line's", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("CPU");
+  const made = counts(await studio.merge());
+  expect(made.cpu).toBeGreaterThan(10);
+  expect(made.gpu).toBe(0);
+  const files = await studio.zip();
+
+  const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
+  expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
+  const folder = mkdtempSync(join(tmpdir(), "merge-studio-"));
+  const recipe = join(folder, "recipe.yml");
+  writeFileSync(recipe, DEMO_TIES);
+  const out = join(folder, "out");
+  execFileSync(program, ["merge", recipe, out, "--models", join(REPOSITORY, "static", "demo"), "--device", "cpu"]);
+  const names = readdirSync(out);
+  expect([...files.keys()].map((path) => path.split("/").pop()).sort()).toEqual(names.sort());
+  for (const name of names) {
+    expect(fileNamed(files, name).equals(readFileSync(join(out, name))), `${name} is the same`).toBe(true);
+  }
+});
+
+test("every merged tensor is made by the backend that was chosen", async ({ page }, info) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("Auto");
+  const report = await studio.merge();
+  const { cpu, gpu, copied } = counts(report);
+  expect(cpu + gpu + copied).toBe(report.tensors.length);
+  expect(report.notices).toEqual([]);
+  if (info.project.name === "webgpu") {
+    expect(gpu).toBeGreaterThan(10);
+    expect(cpu).toBe(0);
+  } else {
+    expect(cpu).toBeGreaterThan(10);
+    expect(gpu).toBe(0);
+  }
+  expect(report.largest_allocation).toBeLessThan(128 * 2 ** 20);
+});
+
+test("asking for WebGPU where there is none merges on the CPU and says so", async ({ page }, info) => {
+  test.skip(info.project.name !== "cpu", "this browser has WebGPU");
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("WebGPU");
+  const report = await studio.merge();
+  expect(counts(report).gpu).toBe(0);
+  expect(report.notices).toEqual([{ GpuAbsent: "Unsupported" }]);
+});
+
+test("the page works from a sub-path", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open("studio/");
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("CPU");
+  expect(counts(await studio.merge()).cpu).toBeGreaterThan(10);
+});
+
+test("a second merge replaces the first, and nothing is left of it", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("CPU");
+  await studio.merge();
+  const first = fileNamed(await studio.zip(), "model.safetensors");
+  await studio.openRecipe(DEMO_TIES.replaceAll("0.8", "0.2"));
+  await expect(studio.mergeButton).toBeEnabled();
+  await studio.merge();
+  const second = fileNamed(await studio.zip(), "model.safetensors");
+  expect(second.equals(first)).toBe(false);
+  expect(await studio.privateFiles()).toHaveLength(1);
+});

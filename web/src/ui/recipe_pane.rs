@@ -44,6 +44,7 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
             if blank {
                 <p class="teach">{ words::EMPTY }</p>
             }
+            <Bindings state={state.clone()} act={props.act.clone()} />
             { tabs(state.tab, &props.act) }
             if state.tab == Tab::Form {
                 <div id="panel-form" role="tabpanel" aria-labelledby="tab-form">
@@ -68,7 +69,6 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
                 </div>
             }
             <Problems checked={Shared(state.checked.clone())} {blank} act={props.act.clone()} on_go={props.on_go.clone()} />
-            <Bindings state={state.clone()} act={props.act.clone()} />
         </section>
     }
 }

@@ -21,7 +21,9 @@ use super::finish::{Finished, SmallBlob, small_blobs};
 use super::merge::{Merge, limits, peak_memory};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
-use crate::protocol::{Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage};
+use crate::protocol::{
+    Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
+};
 use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
 
 /// A plan that can be run.
@@ -154,7 +156,8 @@ impl Desk {
     }
 
     async fn open(&self, id: ModelId, name: String, paths: Vec<String>, files: &JsValue) {
-        let files = files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
+        let files =
+            files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
         let files = match files.collect::<Result<Vec<_>, JsValue>>() {
             Ok(files) => paths.into_iter().zip(files).collect(),
             Err(error) => return say(&Event::OpenFailed { id, error: OpenError::Browser(words(&error)) }),
@@ -329,7 +332,10 @@ impl Desk {
                 self.hand_out();
             }
             // From a merge that was cancelled or failed.
-            FromCompute::Window { .. } | FromCompute::Working { .. } | FromCompute::Done { .. } | FromCompute::Failed { .. } => {}
+            FromCompute::Window { .. }
+            | FromCompute::Working { .. }
+            | FromCompute::Done { .. }
+            | FromCompute::Failed { .. } => {}
         }
     }
 
@@ -374,12 +380,10 @@ impl Desk {
                 let desk = self.clone();
                 spawn_local(async move {
                     let error = match error {
-                        MergeError::NoSpace { short: None } => {
-                            match short_of(OutputError::NoSpace(None), left).await {
-                                OutputError::NoSpace(short) => MergeError::NoSpace { short },
-                                OutputError::Failed(_) => MergeError::NoSpace { short: None },
-                            }
-                        }
+                        MergeError::NoSpace { short: None } => match short_of(OutputError::NoSpace(None), left).await {
+                            OutputError::NoSpace(short) => MergeError::NoSpace { short },
+                            OutputError::Failed(_) => MergeError::NoSpace { short: None },
+                        },
                         error => error,
                     };
                     desk.fail(error);
@@ -516,8 +520,11 @@ impl State {
         options.metadata = output::metadata(&recipe, options.seed, &inputs);
         match plan::plan(&recipe, &self.models, &bound, &options) {
             Ok(plan) => {
-                let event =
-                    Event::Planned { token, plan: Box::new(plan.clone()), peak_memory: peak_memory(&plan, self.workers) };
+                let event = Event::Planned {
+                    token,
+                    plan: Box::new(plan.clone()),
+                    peak_memory: peak_memory(&plan, self.workers),
+                };
                 self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
                 event
             }

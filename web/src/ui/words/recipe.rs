@@ -59,8 +59,6 @@ pub const OUT_DTYPE_AUTO: &str = "as dtype";
 pub const ADD_MODEL: &str = "Add model to recipe";
 /// Adding an input that is not loaded.
 pub const ADD_MODEL_HINT: &str = "Choose a model…";
-/// All loaded models are in the recipe.
-pub const NOTHING_TO_ADD: &str = "All loaded models are in the recipe.";
 /// The base stands in the list as well.
 pub const IS_BASE: &str = "base: it takes no parameters here";
 /// The list.
@@ -68,13 +66,16 @@ pub const PROBLEMS: &str = "Problems";
 /// Nothing wrong.
 pub const NO_PROBLEMS: &str = "No problems.";
 /// The form can't show a broken text.
-pub const FORM_BLIND: &str = "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
+pub const FORM_BLIND: &str =
+    "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
 /// Goes to YAML.
 pub const TO_YAML: &str = "Open YAML";
 /// After a form edit that rewrote a commented text.
-pub const COMMENTS_LOST: &str = "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
+pub const COMMENTS_LOST: &str =
+    "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
 /// Before one.
-pub const COMMENTS_AT_RISK: &str = "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
+pub const COMMENTS_AT_RISK: &str =
+    "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
 /// Ways a parameter can be written.
 pub const ONE_VALUE: &str = "one value";
 /// Ways a parameter can be written.
@@ -211,7 +212,7 @@ pub fn place(line: usize, column: usize) -> String {
 
 /// A problem's place, spelled out.
 pub fn place_spoken(line: usize, column: usize) -> String {
-    format!("Line {line}, column {column}")
+    format!("{}, line {line}, column {column}", place(line, column))
 }
 
 /// A problem's weight.

@@ -206,7 +206,12 @@ impl Output {
                 for file in files {
                     let got: File = JsFuture::from(file.handle.get_file()).await?.unchecked_into();
                     if got.size() as u64 != file.len {
-                        return Err(OutputError::Failed(format!("{} has {} bytes, not {}", file.name, got.size(), file.len)));
+                        return Err(OutputError::Failed(format!(
+                            "{} has {} bytes, not {}",
+                            file.name,
+                            got.size(),
+                            file.len
+                        )));
                     }
                     blobs.push(got.into());
                 }
@@ -242,10 +247,7 @@ async fn our_root(scope: &DedicatedWorkerGlobalScope) -> Result<FileSystemDirect
     Ok(JsFuture::from(top.get_directory_handle_with_options(ROOT, &options)).await?.unchecked_into())
 }
 
-async fn remove_leftovers(
-    root: &FileSystemDirectoryHandle,
-    session: &str,
-) -> Result<(), JsValue> {
+async fn remove_leftovers(root: &FileSystemDirectoryHandle, session: &str) -> Result<(), JsValue> {
     let held = locks::held().await?;
     let options = FileSystemRemoveOptions::new();
     options.set_recursive(true);

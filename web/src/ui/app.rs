@@ -2,10 +2,10 @@
 
 use std::rc::Rc;
 
+use super::shim::Link;
 use gloo::events::{EventListener, EventListenerOptions};
 use gloo::storage::{LocalStorage, Storage};
 use merge_studio::method;
-use super::shim::Link;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
@@ -160,9 +160,8 @@ impl App {
         if !state.is_merging() {
             let wanted = state.wanted();
             if wanted != self.asked {
-                let token = wanted
-                    .clone()
-                    .map(|wanted| self.bridge.plan(&wanted.recipe, wanted.binding, wanted.options));
+                let token =
+                    wanted.clone().map(|wanted| self.bridge.plan(&wanted.recipe, wanted.binding, wanted.options));
                 self.asked = wanted;
                 state.apply(Action::Asked(token));
             }
@@ -239,32 +238,46 @@ fn listeners(link: &yew::html::Scope<App>) -> Vec<EventListener> {
     };
     let (over, leave, drop, hash) = (link.clone(), link.clone(), link.clone(), link.clone());
     vec![
-        on("dragover", Box::new(move |event| {
-            if holds_files(event) {
-                event.prevent_default();
-                over.send_message(Msg::Hover(true));
-            }
-        })),
-        on("dragleave", Box::new(move |event| {
-            // Leaving one element for another is not leaving the page.
-            if event.dyn_ref::<DragEvent>().is_some_and(|event| event.related_target().is_none()) {
-                leave.send_message(Msg::Hover(false));
-            }
-        })),
-        on("drop", Box::new(move |event| {
-            drop.send_message(Msg::Hover(false));
-            if let Some(transfer) = event.dyn_ref::<DragEvent>().filter(|_| holds_files(event)).and_then(DragEvent::data_transfer) {
-                event.prevent_default();
-                let files = drop.callback(Msg::Files);
-                let given = files::of_drop(&transfer);
-                spawn_local(async move { files.emit(given.await) });
-            }
-        })),
-        on("hashchange", Box::new(move |_| {
-            if let Some(opened) = link_in_address() {
-                hash.send_message(Msg::Act(Action::OpenLink(opened)));
-            }
-        })),
+        on(
+            "dragover",
+            Box::new(move |event| {
+                if holds_files(event) {
+                    event.prevent_default();
+                    over.send_message(Msg::Hover(true));
+                }
+            }),
+        ),
+        on(
+            "dragleave",
+            Box::new(move |event| {
+                // Leaving one element for another is not leaving the page.
+                if event.dyn_ref::<DragEvent>().is_some_and(|event| event.related_target().is_none()) {
+                    leave.send_message(Msg::Hover(false));
+                }
+            }),
+        ),
+        on(
+            "drop",
+            Box::new(move |event| {
+                drop.send_message(Msg::Hover(false));
+                if let Some(transfer) =
+                    event.dyn_ref::<DragEvent>().filter(|_| holds_files(event)).and_then(DragEvent::data_transfer)
+                {
+                    event.prevent_default();
+                    let files = drop.callback(Msg::Files);
+                    let given = files::of_drop(&transfer);
+                    spawn_local(async move { files.emit(given.await) });
+                }
+            }),
+        ),
+        on(
+            "hashchange",
+            Box::new(move |_| {
+                if let Some(opened) = link_in_address() {
+                    hash.send_message(Msg::Act(Action::OpenLink(opened)));
+                }
+            }),
+        ),
     ]
 }
 

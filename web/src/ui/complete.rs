@@ -74,7 +74,9 @@ fn keys(above: &[&str], depth: usize, in_item: bool, text: &str, methods: &[Meth
             }
             offers
         }
-        Some(parent) if matches!(parent.key, "models" | "model") => ["model", "parameters"].map(|word| key(word, "")).into(),
+        Some(parent) if matches!(parent.key, "models" | "model") => {
+            ["model", "parameters"].map(|word| key(word, "")).into()
+        }
         Some(_) => ["filter", "value"].map(|word| key(word, "")).into(),
         // YAML lets a list stand at its key's own depth.
         None if in_item => vec![key("model", "")],

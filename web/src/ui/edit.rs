@@ -78,9 +78,11 @@ pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
 pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Recipe {
     let mut names: Vec<&str> = models.to_vec();
     names.sort_by_key(|name| !name.to_lowercase().contains("base"));
-    let base = if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
+    let base =
+        if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
     let room = info.models.1.map_or(usize::MAX, |most| most - usize::from(base.is_some()));
-    let entries = names.into_iter().take(room).map(|name| ModelEntry { model: name.to_owned(), ..ModelEntry::default() });
+    let entries =
+        names.into_iter().take(room).map(|name| ModelEntry { model: name.to_owned(), ..ModelEntry::default() });
     let recipe = Recipe { base_model: base, models: entries.collect(), ..Recipe::default() };
     apply(&recipe, Edit::Method(info.id.to_owned()), methods)
 }

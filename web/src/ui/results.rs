@@ -1,7 +1,7 @@
 //! The result: what to take away, what it cost, and the link that reproduces it.
 
-use merge_studio::kernel::BackendKind;
 use super::shim::Link;
+use merge_studio::kernel::BackendKind;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
 

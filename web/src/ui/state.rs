@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::agreement::{self, Agreement};
 use super::binding::{self, Bound};
 use super::edit::{self, Edit};
-use super::shim::{self, Link, LinkError, LinkInput, Repair};
 use super::merging::{Merging, Outcome, Started};
+use super::shim::{self, Link, LinkError, LinkInput, Repair};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
 /// Everything that the page shows.
@@ -190,7 +190,10 @@ pub struct Wanted {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Action {
-    Opening { id: ModelId, name: String },
+    Opening {
+        id: ModelId,
+        name: String,
+    },
     Remove(ModelId),
     Heard(Event),
     /// Typed in the editor.
@@ -203,7 +206,10 @@ pub enum Action {
     /// The fix of the problem at this index.
     Fix(usize),
     Show(Tab),
-    Choose { name: String, model: Option<String> },
+    Choose {
+        name: String,
+        model: Option<String>,
+    },
     RunOn(RunOn),
     Seed(u64),
     /// A plan was asked for, or (without a token) can't be.
@@ -337,7 +343,8 @@ impl State {
         match shim::repair(&text, &self.methods) {
             Repair::NotNeeded => self.set_text(text),
             Repair::Repaired { text: repaired, notes } => {
-                self.repair = Some(Repaired::Done { before: text, notes: notes.iter().map(ToString::to_string).collect() });
+                self.repair =
+                    Some(Repaired::Done { before: text, notes: notes.iter().map(ToString::to_string).collect() });
                 self.set_text(repaired);
             }
             Repair::Refused(reason) => {

@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use js_sys::{Array, ArrayBuffer, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array};
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::plan::Plan;
 use merge_studio::run::{self, Bench, Limits, RunError, Sink, WriteError};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, MessageEvent, MessagePort};
 
 use super::{hash, on_message};
@@ -100,12 +100,15 @@ impl Compute {
         if !scope.is_secure_context() {
             return GpuState::Absent(NoGpu::InsecureContext);
         }
-        if !js_sys::Reflect::get(&scope.navigator(), &"gpu".into()).is_ok_and(|gpu| gpu.is_object()) {
+        if !Reflect::get(&scope.navigator(), &"gpu".into()).is_ok_and(|gpu| gpu.is_object()) {
             return GpuState::Absent(NoGpu::Unsupported);
         }
         match Gpu::open().await {
             Ok(gpu) => {
-                let adapter = gpu.name();
+                let adapter = match gpu.name() {
+                    unnamed if unnamed.is_empty() => adapter_name().await.unwrap_or_default(),
+                    name => name,
+                };
                 self.gpu.replace(Some(gpu));
                 GpuState::Ready { adapter }
             }
@@ -189,6 +192,20 @@ impl Compute {
         }
         self.merge.replace(Some(merge));
     }
+}
+
+/// What the browser says of the adapter, where its driver's name is kept from pages.
+async fn adapter_name() -> Option<String> {
+    let get = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).ok();
+    let gpu = get(&super::scope().navigator(), "gpu")?;
+    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let adapter = JsFuture::from(request.call0(&gpu).ok()?.dyn_into::<Promise>().ok()?).await.ok()?;
+    let info = get(&adapter, "info")?;
+    let words = |names: &[&str]| {
+        let words = names.iter().filter_map(|name| get(&info, name)?.as_string()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    Some(words(&["description"])).filter(|name| !name.is_empty()).or_else(|| Some(words(&["vendor", "architecture"])))
 }
 
 /// The desk, as the engine's place to write to.

@@ -18,10 +18,12 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MessageEvent, MessagePort};
 
 use super::finish::{Finished, SmallBlob, small_blobs};
-use super::merge::{Merge, limits, peak_memory};
+use super::merge::{Merge, limits, nothing_done, peak_memory};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
-use crate::protocol::{Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage};
+use crate::protocol::{
+    Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
+};
 use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
 
 /// A plan that can be run.
@@ -134,10 +136,12 @@ impl Desk {
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
                 Request::Cancel => {
-                    self.dismiss();
-                    if self.drop_merge().await {
-                        say(&Event::Cancelled);
+                    self.state.borrow_mut().finished = None;
+                    if !self.drop_merge().await {
+                        // It had just finished.
+                        self.store().clear().await;
                     }
+                    say(&Event::Cancelled);
                 }
                 Request::Discard => {
                     self.state.borrow_mut().finished = None;
@@ -154,7 +158,8 @@ impl Desk {
     }
 
     async fn open(&self, id: ModelId, name: String, paths: Vec<String>, files: &JsValue) {
-        let files = files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
+        let files =
+            files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
         let files = match files.collect::<Result<Vec<_>, JsValue>>() {
             Ok(files) => paths.into_iter().zip(files).collect(),
             Err(error) => return say(&Event::OpenFailed { id, error: OpenError::Browser(words(&error)) }),
@@ -190,6 +195,7 @@ impl Desk {
             Ok(prepared) => prepared,
             Err(error) => return say(&Event::MergeFailed { error }),
         };
+        say(&Event::Progress(nothing_done(&plan)));
         let store = self.store();
         store.clear().await;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
@@ -329,7 +335,10 @@ impl Desk {
                 self.hand_out();
             }
             // From a merge that was cancelled or failed.
-            FromCompute::Window { .. } | FromCompute::Working { .. } | FromCompute::Done { .. } | FromCompute::Failed { .. } => {}
+            FromCompute::Window { .. }
+            | FromCompute::Working { .. }
+            | FromCompute::Done { .. }
+            | FromCompute::Failed { .. } => {}
         }
     }
 
@@ -374,12 +383,10 @@ impl Desk {
                 let desk = self.clone();
                 spawn_local(async move {
                     let error = match error {
-                        MergeError::NoSpace { short: None } => {
-                            match short_of(OutputError::NoSpace(None), left).await {
-                                OutputError::NoSpace(short) => MergeError::NoSpace { short },
-                                OutputError::Failed(_) => MergeError::NoSpace { short: None },
-                            }
-                        }
+                        MergeError::NoSpace { short: None } => match short_of(OutputError::NoSpace(None), left).await {
+                            OutputError::NoSpace(short) => MergeError::NoSpace { short },
+                            OutputError::Failed(_) => MergeError::NoSpace { short: None },
+                        },
                         error => error,
                     };
                     desk.fail(error);
@@ -516,8 +523,11 @@ impl State {
         options.metadata = output::metadata(&recipe, options.seed, &inputs);
         match plan::plan(&recipe, &self.models, &bound, &options) {
             Ok(plan) => {
-                let event =
-                    Event::Planned { token, plan: Box::new(plan.clone()), peak_memory: peak_memory(&plan, self.workers) };
+                let event = Event::Planned {
+                    token,
+                    plan: Box::new(plan.clone()),
+                    peak_memory: peak_memory(&plan, self.workers),
+                };
                 self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
                 event
             }

@@ -129,7 +129,8 @@ impl Finished {
         if !self.cpu_only {
             return None;
         }
-        let hashes: Option<Vec<&String>> = self.hashes[..self.weights].iter().map(|hash| hash.as_ref()?.as_ref()).collect();
+        let hashes: Option<Vec<&String>> =
+            self.hashes[..self.weights].iter().map(|hash| hash.as_ref()?.as_ref()).collect();
         match hashes?.as_slice() {
             [only] => Some((*only).clone()),
             many => {

@@ -50,11 +50,14 @@ pub fn storage(storage: &Storage) -> String {
 /// Why results are kept in memory.
 pub fn no_disk(why: &NoDisk) -> String {
     match why {
-        NoDisk::InsecureContext => "the page came over plain http, where browsers give no private disk space.".to_owned(),
+        NoDisk::InsecureContext => {
+            "the page came over plain http, where browsers give no private disk space.".to_owned()
+        }
         NoDisk::Unsupported => "this browser has no private disk space that a worker can write.".to_owned(),
         NoDisk::Denied(why) => format!("the browser refused its private disk space ({why})."),
     }
 }
 
 /// Page and workers come from different versions.
-pub const OUTDATED: &str = "This page and its workers are of different versions, one of them from an old cache. Reload the page.";
+pub const OUTDATED: &str =
+    "This page and its workers are of different versions, one of them from an old cache. Reload the page.";

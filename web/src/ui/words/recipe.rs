@@ -68,13 +68,16 @@ pub const PROBLEMS: &str = "Problems";
 /// Nothing wrong.
 pub const NO_PROBLEMS: &str = "No problems.";
 /// The form can't show a broken text.
-pub const FORM_BLIND: &str = "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
+pub const FORM_BLIND: &str =
+    "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
 /// Goes to YAML.
 pub const TO_YAML: &str = "Open YAML";
 /// After a form edit that rewrote a commented text.
-pub const COMMENTS_LOST: &str = "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
+pub const COMMENTS_LOST: &str =
+    "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
 /// Before one.
-pub const COMMENTS_AT_RISK: &str = "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
+pub const COMMENTS_AT_RISK: &str =
+    "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
 /// Ways a parameter can be written.
 pub const ONE_VALUE: &str = "one value";
 /// Ways a parameter can be written.

@@ -72,7 +72,7 @@ fn every_example_survives_a_pages_typography() {
             flat.replace("- ", "-\u{3000}"),
             flat.replace("- ", "– "),
             flat.replace(": ", "：").replace(":\n", "：\n"),
-            flat.lines().map(|line| format!("\u{a0}\t{line}\n")).collect(),
+            format!("\n{flat}").replace('\n', "\n\u{a0}\t"),
             format!("```yaml\n{flat}```\n"),
             format!("\u{feff}\u{200b}{flat}"),
             example.text.replace("  ", "\t"),

@@ -4,6 +4,7 @@
 //! ([`MethodInfo`]); this module imports nothing else of the engine.
 
 mod check;
+mod complete;
 mod describe;
 mod examples;
 mod link;
@@ -17,6 +18,7 @@ mod suggest;
 mod write;
 
 pub use check::{Checked, check};
+pub use complete::{Completion, complete};
 pub use describe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope};
 pub use examples::{Example, examples};
 pub use link::{Link, LinkError, LinkInput};

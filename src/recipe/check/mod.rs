@@ -7,6 +7,8 @@ mod fixes;
 mod parameters;
 pub(super) mod words;
 
+use std::collections::HashMap;
+
 use super::describe::{BaseUse, DefaultValue, MethodInfo, Scope};
 use super::problem::{Expected, Feature, FixKind, Found, Place, Problem, ProblemKind, Severity};
 use super::reader::{self, Data, Map, Node, Pair};
@@ -239,15 +241,15 @@ impl Checker<'_> {
             return None;
         }
         let mut models: Vec<Model<'n>> = Vec::new();
+        let mut lines = HashMap::new();
         let mut complete = true;
         for item in items {
             let Some(model) = self.model(item, map, method) else {
                 complete = false;
                 continue;
             };
-            if let Some(first) = models.iter().find(|other| other.name == model.name) {
-                let kind = ProblemKind::DuplicateModel { name: model.name.clone(), first: first.span.line };
-                self.say(model.span, kind);
+            if let Some(first) = lines.insert(model.name.clone(), model.span.line) {
+                self.say(model.span, ProblemKind::DuplicateModel { name: model.name.clone(), first });
                 complete = false;
             }
             models.push(model);

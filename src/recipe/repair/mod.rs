@@ -15,6 +15,9 @@ use super::problem::{Place, Problem, ProblemKind, Severity};
 use super::setting::Setting;
 use super::{ModelEntry, Recipe};
 
+/// Most lines that are given a new structure: every `parameters` is tried in two places, each with all lines.
+const MAX_LINES: usize = 1000;
+
 /// What [`repair`] did.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Repair {
@@ -76,6 +79,12 @@ pub enum RefusedReason {
     /// It is no text, or far too long for a recipe.
     #[error("not repaired: {0}")]
     NotText(ProblemKind),
+    /// It has too many lines to try every structure.
+    #[error("not repaired: more than {limit} lines; indent them")]
+    TooManyLines {
+        /// The most allowed.
+        limit: usize,
+    },
     /// A line that means nothing.
     #[error("not repaired: line {line} is neither `key: value` nor `- item`")]
     Unreadable {
@@ -145,6 +154,9 @@ pub fn repair(text: &str, methods: &[MethodInfo]) -> Repair {
         if !problems.iter().any(is_structural) {
             return Repair::Repaired { text, notes: tidied.notes };
         }
+    }
+    if tidied.lines.len() > MAX_LINES {
+        return Repair::Refused(RefusedReason::TooManyLines { limit: MAX_LINES });
     }
     match rebuild(&tidied, methods) {
         Ok((text, mut notes)) => {

@@ -71,12 +71,21 @@ struct Open {
     model_has_block: bool,
     /// The block that is open, and its settings so far.
     block: Option<(usize, Vec<String>)>,
-    /// A setting without a value on its line is open.
-    setting: bool,
-    /// A filter entry that lacks its value is open.
-    filter: bool,
-    /// `value:` without a value on its line is open.
-    value: bool,
+    awaits: Awaits,
+}
+
+/// What may stand under the last setting.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Awaits {
+    /// Nothing: it has its value.
+    #[default]
+    Nothing,
+    /// Filter entries or the values of a gradient.
+    Entries,
+    /// The value of the filter entry.
+    Value,
+    /// The values of a gradient in an entry, or another entry.
+    Items,
 }
 
 /// Gives every line its role.
@@ -113,10 +122,16 @@ fn role(
     let no_owner = |key: &str| RefusedReason::NoOwner { line, key: key.to_owned() };
     let Some((key, value)) = key_and_value(body) else {
         // A value of a gradient.
-        let Some((block, _)) = open.block.as_ref().filter(|_| dash && (open.value || open.setting)) else {
+        let Some((block, _)) =
+            open.block.as_ref().filter(|_| dash && matches!(open.awaits, Awaits::Entries | Awaits::Items))
+        else {
             return Err(RefusedReason::Unreadable { line });
         };
-        return Ok(Role::Inside { block: *block, key: body.to_owned(), depth: if open.value { 4 } else { 2 } });
+        return Ok(Role::Inside {
+            block: *block,
+            key: body.to_owned(),
+            depth: if open.awaits == Awaits::Items { 4 } else { 2 },
+        });
     };
     let has_value = !value.is_empty() && !value.starts_with('#');
     match key {
@@ -144,21 +159,23 @@ fn role(
             }
             outline.blocks.push(Block { line, model, may_be_shared });
             open.block = Some((block, Vec::new()));
-            (open.setting, open.filter, open.value) = (false, false, false);
+            open.awaits = Awaits::Nothing;
             Ok(Role::Parameters { block })
         }
         "filter" | "value" => {
-            let Some((block, _)) = open.block.as_ref().filter(|_| open.setting) else { return Err(no_owner(key)) };
+            let Some((block, _)) = open.block.as_ref().filter(|_| open.awaits != Awaits::Nothing) else {
+                return Err(no_owner(key));
+            };
             // `value` completes the entry that a `filter` began, and begins one of its own otherwise.
-            let continues = if key == "value" { open.filter && !dash } else { false };
-            if key == "filter" && open.filter {
+            let continues = key == "value" && !dash && open.awaits == Awaits::Value;
+            if key == "filter" && (open.awaits == Awaits::Value || !has_value) {
                 return Err(no_owner(key));
             }
-            if key == "filter" && !has_value {
-                return Err(no_owner(key));
-            }
-            open.filter = key == "filter";
-            open.value = key == "value" && !has_value;
+            open.awaits = match (key, has_value) {
+                ("filter", _) => Awaits::Value,
+                (_, false) => Awaits::Items,
+                _ => Awaits::Entries,
+            };
             let text = if continues { key } else { "-" };
             Ok(Role::Inside { block: *block, key: text.to_owned(), depth: if continues { 3 } else { 2 } })
         }
@@ -185,7 +202,7 @@ fn role(
                 return Err(RefusedReason::Repeated { line, key: key.to_owned() });
             }
             settings.push(key.to_owned());
-            (open.setting, open.filter, open.value) = (!has_value, false, false);
+            open.awaits = if has_value { Awaits::Nothing } else { Awaits::Entries };
             Ok(Role::Inside { block: *block, key: key.to_owned(), depth: 1 })
         }
     }
@@ -196,6 +213,12 @@ fn key_and_value(text: &str) -> Option<(&str, &str)> {
     let (key, value) = text.split_once(':')?;
     let word = !key.is_empty() && key.chars().all(|character| character.is_ascii_alphanumeric() || character == '_');
     (word && (value.is_empty() || value.starts_with(' '))).then(|| (key, value.trim()))
+}
+
+fn push(text: &mut String, indent: usize, line: &str) {
+    text.extend(std::iter::repeat_n(' ', indent));
+    text.push_str(line);
+    text.push('\n');
 }
 
 impl Outline {
@@ -254,13 +277,13 @@ impl Outline {
             };
             // Comments belong to the line under them.
             for comment in comments.drain(..) {
-                text += &format!("{:indent$}{}\n", "", comment.text);
+                push(&mut text, indent, &comment.text);
             }
             let bare = matches!(&item.role, Role::Model) && !item.text.starts_with('-');
             let bare =
                 bare || matches!(&item.role, Role::Inside { key, .. } if key == "-" && !item.text.starts_with('-'));
             let dash = if bare { "- " } else { "" };
-            text += &format!("{:indent$}{dash}{}\n", "", item.text);
+            push(&mut text, indent, &format!("{dash}{}", item.text));
             if indent != item.indent_was || bare {
                 let key = if key == "-" { "value".to_owned() } else { key };
                 let kind = RepairKind::Placed { key, place, model: model.clone() };
@@ -268,7 +291,7 @@ impl Outline {
             }
         }
         for comment in comments {
-            text += &format!("{}\n", comment.text);
+            push(&mut text, 0, &comment.text);
         }
         let shared = shared.and_then(|number| {
             let block = &self.blocks[number];

@@ -87,15 +87,6 @@ pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Reci
     apply(&recipe, Edit::Method(info.id.to_owned()), methods)
 }
 
-/// The value that counts for an input: its own, or the recipe's, or none (then the default counts).
-pub fn effective<'a>(recipe: &'a Recipe, owner: Owner, parameter: &str) -> Option<&'a Setting> {
-    let own = match owner {
-        Owner::Recipe => None,
-        Owner::Model(at) => recipe.models.get(at).and_then(|entry| entry.parameters.get(parameter)),
-    };
-    own.or_else(|| recipe.parameters.get(parameter))
-}
-
 /// The parameters that an entry of `models` can have of its own.
 pub fn of_input<'a>(info: &'a MethodInfo, recipe: &Recipe, at: usize) -> Vec<&'a ParameterInfo> {
     let is_base = info.base == BaseUse::Required
@@ -230,7 +221,6 @@ mod tests {
         recipe.parameters.insert("weight".into(), number(0.4));
         let recipe = apply(&recipe, Edit::Add("a".into()), &methods);
         assert!(recipe.models[0].parameters.is_empty());
-        assert_eq!(effective(&recipe, Owner::Model(0), "weight"), Some(&number(0.4)));
     }
 
     #[test]

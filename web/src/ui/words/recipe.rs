@@ -59,8 +59,6 @@ pub const OUT_DTYPE_AUTO: &str = "as dtype";
 pub const ADD_MODEL: &str = "Add model to recipe";
 /// Adding an input that is not loaded.
 pub const ADD_MODEL_HINT: &str = "Choose a model…";
-/// All loaded models are in the recipe.
-pub const NOTHING_TO_ADD: &str = "All loaded models are in the recipe.";
 /// The base stands in the list as well.
 pub const IS_BASE: &str = "base: it takes no parameters here";
 /// The list.

@@ -373,7 +373,7 @@ proptest! {
 
     #[test]
     fn what_the_reference_writes_is_read(shapes in prop::collection::vec(prop::collection::vec(0_usize..4, 0..4), 0..5)) {
-        let data = vec![7_u8; 27 * 4];
+        let data = [7_u8; 27 * 4];
         let views = shapes.iter().enumerate().map(|(i, shape)| {
             let bytes = shape.iter().product::<usize>() * 4;
             let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), &data[..bytes]);

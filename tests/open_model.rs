@@ -285,16 +285,16 @@ fn the_fingerprint_is_of_contents_not_of_names() {
 
 #[test]
 fn a_read_that_fails_is_reported_with_its_file() {
-    struct Gone;
+    struct Gone(u64);
     impl Source for Gone {
         fn len(&self) -> u64 {
-            100
+            self.0
         }
         async fn read(&self, _: u64, _: &mut [u8]) -> Result<(), ReadError> {
             Err(ReadError::Host("the disk is gone".into()))
         }
     }
-    let folder = Folder { name: "test".into(), files: BTreeMap::from([("a.safetensors".into(), Gone)]) };
+    let folder = Folder { name: "test".into(), files: BTreeMap::from([("a.safetensors".into(), Gone(100))]) };
     let error = ReadError::Host("the disk is gone".into());
     assert_eq!(open_now(&folder), Err(ModelError::Read { file: "a.safetensors".into(), error }));
 }

@@ -107,8 +107,23 @@ fn shard_index(plan: &Plan) -> ShardIndex {
     }
 }
 
+/// What a link calls the hash of an output: of its weight files' names and SHA-256s, or of the only file itself.
+///
+/// One file: its own SHA-256. Several: the SHA-256 of what `sha256sum` prints for them, in the order of their names.
+pub fn output_hash<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<String> {
+    let files: BTreeMap<&str, &str> = files.into_iter().collect();
+    match files.len() {
+        0 => None,
+        1 => files.into_values().next().map(str::to_owned),
+        _ => {
+            let sums: String = files.into_iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+            Some(hex(&Sha256::digest(sums)))
+        }
+    }
+}
+
 /// Lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // Writing to a String cannot fail.

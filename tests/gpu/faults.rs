@@ -46,8 +46,8 @@ fn faulty_shaders(_: &mut Gpu) {
         ("PHILOX_ROUNDS; round", "PHILOX_ROUNDS - 1u; round", "coins"),
         ("(middle >> 16u) + (other >> 16u)", "(middle >> 16u)", "coins"),
         ("(scores > vec4<u32>(term.threshold)) | tied", "(scores >= vec4<u32>(term.threshold))", "bands"),
-        // A reduction that forgets a level, a counter that forgets the padding.
-        ("var width = WORKGROUP / 2u", "var width = WORKGROUP / 4u", "Gram matrices"),
+        // A reduction that forgets a part, a counter that forgets the padding.
+        ("i < SIXTEEN; i += 4u", "i < SIXTEEN - 4u; i += 4u", "Gram matrices"),
         ("quad * LANES + i < head.len && ", "", "histograms"),
         ("found_wanted <= before + counts[lane]", "found_wanted < before + counts[lane]", "ties"),
         ("any(outside & (magnitude != vec4<u32>()))", "false", "NaN"),

@@ -9,7 +9,7 @@ mod bodies;
 #[path = "../twins/case.rs"]
 mod case;
 // Its own tests run with the twins.
-#[allow(dead_code, unused_imports)]
+#[allow(dead_code, unused_imports, clippy::wildcard_imports)]
 #[path = "../twins/compare.rs"]
 mod compare;
 #[path = "../twins/drive.rs"]

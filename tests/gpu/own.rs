@@ -32,7 +32,7 @@ fn fine_tunes(len: usize) -> Case {
         let (elements, _) = base.as_chunks::<2>();
         let change = |bits: &[u8; 2]| {
             let bits = u16::from_le_bytes(*bits);
-            if numbers.next() % 3 == 0 { bits ^ (numbers.next() % 4) as u16 } else { bits }
+            if numbers.next().is_multiple_of(3) { bits ^ (numbers.next() % 4) as u16 } else { bits }
         };
         let bits: Vec<u16> = elements.iter().map(change).collect();
         (Float::BF16, bits.iter().flat_map(|bits| bits.to_le_bytes()).collect())

@@ -8,7 +8,7 @@ use crate::case;
 use crate::drive;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_cut_at_blocks_gives_the_same_bytes_and_measures(which in 0..case::all().len(), blocks in 1..6_usize) {

@@ -16,7 +16,7 @@ use crate::kernel::BackendError;
 type Loss = Arc<Mutex<Option<String>>>;
 
 pub(super) struct Device {
-    device: wgpu::Device,
+    inner: wgpu::Device,
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
     pipelines: Vec<wgpu::ComputePipeline>,
@@ -70,7 +70,7 @@ impl Device {
             return Err(GpuError::NoDevice(error.to_string()));
         }
         Ok(Self {
-            device,
+            inner: device,
             queue,
             layout,
             pipelines,
@@ -82,7 +82,7 @@ impl Device {
     }
 
     pub(super) fn destroy(&self) {
-        self.device.destroy();
+        self.inner.destroy();
     }
 
     /// Runs a call and shows `read` the bytes that came back. After [`BackendError::Lost`] every call ends so.
@@ -103,14 +103,14 @@ impl Device {
     }
 
     async fn try_run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
-        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let memory = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.inner.push_error_scope(wgpu::ErrorFilter::Validation);
         let readback = self.submit(call);
         let (sender, mapped) = answer();
         readback.map_async(wgpu::MapMode::Read, ..call.read + 4, move |outcome| sender.send(outcome));
         let errors = [validation.pop(), memory.pop()];
         // A browser delivers by itself, and this does nothing there.
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        let polled = self.inner.poll(wgpu::PollType::wait_indefinitely());
         for error in errors {
             match error.await {
                 None => {}
@@ -148,7 +148,7 @@ impl Device {
             (Role::Refused, 4),
             (Role::Results, call.results),
         ];
-        let buffers = sizes.map(|(role, bytes)| self.pool.take(&self.device, role, bytes));
+        let buffers = sizes.map(|(role, bytes)| self.pool.take(&self.inner, role, bytes));
         let [data, head_buffer, sources, rows, refused, results] = &buffers;
         for (offset, bytes) in &call.data {
             self.upload(data, *offset, bytes);
@@ -169,13 +169,13 @@ impl Device {
                 }),
             })
             .collect();
-        let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+        let bindings = self.inner.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
             layout: &self.layout,
             entries: &entries,
         });
-        let readback = self.pool.take(&self.device, Role::Readback, call.read + 4);
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let readback = self.pool.take(&self.inner, Role::Readback, call.read + 4);
+        let mut encoder = self.inner.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         encoder.clear_buffer(refused, 0, None);
         if call.clear {
             encoder.clear_buffer(results, 0, Some(call.results));

@@ -2,6 +2,8 @@
 //!
 //! [`prelude`] says all of it in WGSL. Every field is one 32-bit word, so that the two layouts cannot differ.
 
+use std::fmt::Write;
+
 use crate::kernel::{BLOCK, TIE_SHARE};
 use crate::kernel::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
 
@@ -198,9 +200,9 @@ pub(super) fn prelude() -> String {
     ];
     let mut wgsl = String::new();
     for (name, value) in numbers {
-        wgsl += &format!("const {name}: u32 = {value:#x}u;\n");
+        let _ = writeln!(wgsl, "const {name}: u32 = {value:#x}u;");
     }
-    wgsl += &format!("const TIE_SHARE: f32 = {TIE_SHARE:e}f;\n\n");
+    let _ = writeln!(wgsl, "const TIE_SHARE: f32 = {TIE_SHARE:e}f;\n");
     for structure in [Head::WGSL, Source::WGSL, Term::WGSL, Pair::WGSL, DigitRow::WGSL, HuntRow::WGSL] {
         wgsl += structure;
         wgsl.push('\n');

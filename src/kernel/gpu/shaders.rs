@@ -40,12 +40,13 @@ impl Kernel {
         const DECODE: &str = include_str!("../shader/shared/decode.wgsl");
         const MASK: &str = include_str!("../shader/shared/mask.wgsl");
         const ENCODE: &str = include_str!("../shader/shared/encode.wgsl");
+        const BLOCK_SUM: &str = include_str!("../shader/shared/block_sum.wgsl");
         const TIES: &str = include_str!("../shader/shared/ties.wgsl");
         let own: &[&str] = match self {
             Self::Sum => &[MASK, ENCODE, include_str!("../shader/sum.wgsl")],
             Self::Vote => &[MASK, ENCODE, include_str!("../shader/vote.wgsl")],
-            Self::Gram => &[include_str!("../shader/gram.wgsl")],
-            Self::L1 => &[MASK, include_str!("../shader/l1.wgsl")],
+            Self::Gram => &[BLOCK_SUM, include_str!("../shader/gram.wgsl")],
+            Self::L1 => &[MASK, BLOCK_SUM, include_str!("../shader/l1.wgsl")],
             Self::Histogram => &[include_str!("../shader/histogram.wgsl")],
             Self::Ties => &[TIES, include_str!("../shader/ties.wgsl")],
             Self::TiesEnd => &[TIES, include_str!("../shader/ties_end.wgsl")],

@@ -1,10 +1,8 @@
-// ⟨tᵢ, tⱼ⟩ of one block and one pair of terms a workgroup, summed as a tree; the host adds the blocks in f64.
+// ⟨tᵢ, tⱼ⟩ of one block and one pair of terms a workgroup, summed in f32; the host adds the blocks in f64.
 // CPU twin: `gram` in `kernel::cpu`.
 
 @group(0) @binding(3) var<storage, read> pairs: array<Pair>;
 @group(0) @binding(5) var<storage, read_write> results: array<f32>;
-
-var<workgroup> tree: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -17,19 +15,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let right = load_term(pair.right, quad, base);
         refuse_outside(bitcast<vec4<u32>>(left), SMALLEST_FACTOR);
         refuse_outside(bitcast<vec4<u32>>(right), SMALLEST_FACTOR);
-        let products = rounded4(left * right);
-        let halves = products.xy + products.zw;
-        sum = halves.x + halves.y;
+        sum = sum_of(left * right);
     }
-    tree[lane] = sum;
-    for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {
-        workgroupBarrier();
-        if lane < width {
-            tree[lane] += tree[lane + width];
-        }
-    }
+    let total = block_sum(lane, vec2<f32>(sum, 0.0));
     if lane == 0u {
-        results[group.y * head.blocks + group.x] = tree[0];
+        results[group.y * head.blocks + group.x] = total.x;
     }
     report();
 }

@@ -1,14 +1,7 @@
-// Σ|t| and Σ|masked t| of one block and one term a workgroup, summed as trees; the host adds the blocks in f64.
+// Σ|t| and Σ|masked t| of one block and one term a workgroup, summed in f32; the host adds the blocks in f64.
 // CPU twin: `l1` in `kernel::cpu`.
 
 @group(0) @binding(5) var<storage, read_write> results: array<vec2<f32>>;
-
-var<workgroup> tree: array<vec2<f32>, WORKGROUP>;
-
-fn sum_of(values: vec4<f32>) -> f32 {
-    let halves = values.xy + values.zw;
-    return halves.x + halves.y;
-}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -20,15 +13,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let masked = select(vec4<f32>(), values, kept(term, quad, values));
         sums = vec2<f32>(sum_of(abs(values)), sum_of(abs(masked)));
     }
-    tree[lane] = sums;
-    for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {
-        workgroupBarrier();
-        if lane < width {
-            tree[lane] += tree[lane + width];
-        }
-    }
+    let totals = block_sum(lane, sums);
     if lane == 0u {
-        results[group.y * head.blocks + group.x] = tree[0];
+        results[group.y * head.blocks + group.x] = totals;
     }
     report();
 }

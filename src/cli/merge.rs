@@ -1,0 +1,300 @@
+//! `merge`: recipe and models in, a model folder out.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow, bail};
+#[cfg(feature = "gpu")]
+use merge_studio::kernel::gpu::Gpu;
+use merge_studio::output::{self, Content, output_hash};
+use merge_studio::plan::{self, Plan, PlanOptions};
+use merge_studio::recipe::{Link, LinkInput};
+use sha2::{Digest, Sha256};
+
+use super::failure::{Failure, warn};
+use super::files::{FileSource, STOP, WeightFiles};
+use super::models::{self, Opened, Places};
+use super::progress::Progress;
+use super::publish::Draft;
+use super::recipe::{self, Loaded};
+use super::workers::{Crew, Tally, input_bytes};
+use super::{Device, MergeArgs, ReadingArgs, show, words};
+
+/// Set by Ctrl-C and its like, as opposed to a failure.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// A recipe with its models and plan: everything before the first weight is read.
+pub(super) struct Prepared {
+    pub(super) loaded: Loaded,
+    pub(super) opened: Opened,
+    pub(super) plan: Plan,
+}
+
+/// Opens the models of a recipe and plans the merge.
+pub(super) fn prepare(
+    loaded: Loaded,
+    folder: Option<&Path>,
+    reading: &ReadingArgs,
+    seed: u64,
+    shard_size: u64,
+) -> Result<Prepared, Failure> {
+    let names = plan::input_names(&loaded.recipe);
+    let opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
+    let inputs: Vec<(String, String)> = names
+        .into_iter()
+        .map(|name| {
+            let fingerprint = opened.models[opened.binding[&name]].fingerprint.clone();
+            (name, fingerprint)
+        })
+        .collect();
+    let metadata = output::metadata(&loaded.recipe, seed, &inputs);
+    let options = PlanOptions { seed, shard_size, metadata };
+    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &options)?;
+    for notice in &plan.notices {
+        warn(words::plan_notice(notice));
+    }
+    Ok(Prepared { loaded, opened, plan })
+}
+
+pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
+    let began = Instant::now();
+    let (prepared, link) = match (&args.recipe, &args.from_link) {
+        (Some(file), _) => {
+            let loaded = recipe::from_file(file, &args.reading)?;
+            let seed = args.options.random_seed.unwrap_or(0);
+            (prepare(loaded, file.parent(), &args.reading, seed, args.options.out_shard_size)?, None)
+        }
+        (None, Some(link)) => {
+            let (loaded, link) = recipe::from_link(link, &args.reading)?;
+            let prepared = prepare(loaded, None, &args.reading, link.seed, args.options.out_shard_size)?;
+            check_fingerprints(&prepared.plan, &link)?;
+            (prepared, Some(link))
+        }
+        (None, None) => return Err(Failure::Usage(anyhow!("name a recipe, or give a link with --from-link"))),
+    };
+    let draft = Draft::new(&args.out, args.force, &prepared.opened.paths).map_err(Failure::Usage)?;
+    stop_on_interrupt().map_err(Failure::Merge)?;
+
+    let expected = link.and_then(|link| link.output);
+    let finished = write_folder(args, &prepared, draft.folder(), expected.is_some()).and_then(|(tally, hashes)| {
+        let link = finished_link(&prepared, &tally, &hashes);
+        if let (Some(expected), Some(found)) = (&expected, &link.output)
+            && expected != found
+        {
+            bail!("the output is not the link's: its SHA-256 is {found}, the link says {expected}; nothing was kept");
+        }
+        if STOP.load(Ordering::Relaxed) {
+            bail!("stopped");
+        }
+        draft.publish().with_context(|| format!("{} could not be put in its place", args.out.display()))?;
+        Ok((tally, hashes, link))
+    });
+    if INTERRUPTED.load(Ordering::Relaxed) && finished.is_err() {
+        return Err(Failure::Interrupted);
+    }
+    let (tally, hashes, link) = finished.map_err(Failure::Merge)?;
+    if let Some(file) = &args.counters {
+        let counters = serde_json::to_string_pretty(&tally).map_err(|error| Failure::Merge(error.into()))?;
+        fs::write(file, counters + "\n").with_context(|| file.display().to_string()).map_err(Failure::Merge)?;
+    }
+    report(&args.out, &prepared.plan, &tally, &hashes, began);
+    println!("{}", show::address(show::PAGE, &link));
+    Ok(())
+}
+
+/// Writes every file of the output to `folder`; gives what was counted and the files' SHA-256 by name.
+fn write_folder(
+    args: &MergeArgs,
+    prepared: &Prepared,
+    folder: &Path,
+    to_compare: bool,
+) -> anyhow::Result<(Tally, BTreeMap<String, String>)> {
+    let Prepared { loaded, opened, plan } = prepared;
+    let files = WeightFiles::create(folder, plan.files.iter().map(|file| (file.name.as_str(), file.len)))?;
+    for (index, file) in plan.files.iter().enumerate() {
+        files.write_at(index, 0, &file.header)?;
+    }
+    let sources: Vec<Vec<&FileSource>> = plan
+        .inputs
+        .iter()
+        .map(|input| opened.folders[input.model].weight_sources(&opened.models[input.model]))
+        .collect();
+    let threads = args.threads.map_or_else(default_threads, usize::from);
+    let progress = Progress::new((0..plan.jobs.len()).map(|job| input_bytes(plan, job)).sum());
+    let crew = Crew::new(plan, &sources, &files, &progress, threads);
+    let merged = compute(crew, args.device, to_compare, threads);
+    progress.finish();
+    let tally = merged?;
+
+    for file in output::small_files(plan, &loaded.recipe, &opened.models) {
+        let to = folder.join(&file.name);
+        match file.content {
+            Content::Bytes(bytes) => {
+                fs::write(&to, bytes).with_context(|| format!("{} could not be written", file.name))
+            }
+            Content::CopyOf { input, file: name } => {
+                let source = &opened.folders[plan.inputs[input].model].files[&name];
+                fs::copy(&source.path, &to).map(|_| ()).with_context(|| format!("{name} could not be copied"))
+            }
+        }?;
+    }
+    files.sync()?;
+    Ok((tally, hashes(folder, threads)?))
+}
+
+/// Merges where `device` says. A link's output can only be compared with the CPU's, so `auto` means the CPU then.
+#[cfg(feature = "gpu")]
+fn compute(crew: Crew<'_>, device: Device, to_compare: bool, threads: usize) -> anyhow::Result<Tally> {
+    /// Names of adapters that only simulate a GPU: slower than the CPU's own code.
+    const SIMULATED: [&str; 4] = ["llvmpipe", "lavapipe", "SwiftShader", "Microsoft Basic Render"];
+    if device == Device::Cpu || (device == Device::Auto && to_compare) {
+        return on_cpu(crew, threads);
+    }
+    match pollster::block_on(Gpu::open()) {
+        Ok(gpu) if device == Device::Auto && SIMULATED.iter().any(|name| gpu.name().contains(name)) => {
+            on_cpu(crew, threads)
+        }
+        Ok(gpu) => {
+            eprintln!("Merging on the GPU, {}", gpu.name());
+            Ok(crew.run_with_gpu(gpu, threads)?)
+        }
+        Err(error) => {
+            if device == Device::Gpu {
+                warn(format!("{error}; the merge runs on the CPU"));
+            }
+            on_cpu(crew, threads)
+        }
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+fn compute(crew: Crew<'_>, device: Device, _: bool, threads: usize) -> anyhow::Result<Tally> {
+    if device == Device::Gpu {
+        warn("this program was built without GPU support; the merge runs on the CPU");
+    }
+    on_cpu(crew, threads)
+}
+
+fn on_cpu(crew: Crew<'_>, threads: usize) -> anyhow::Result<Tally> {
+    eprintln!("Merging on the CPU, {}", words::count(threads, "thread"));
+    Ok(crew.run(threads)?)
+}
+
+fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Lets Ctrl-C end the work within a window's time; what was written is removed on the way out.
+fn stop_on_interrupt() -> anyhow::Result<()> {
+    ctrlc::set_handler(|| {
+        INTERRUPTED.store(true, Ordering::Relaxed);
+        STOP.store(true, Ordering::Relaxed);
+    })
+    .context("Ctrl-C cannot be caught")
+}
+
+fn check_fingerprints(plan: &Plan, link: &Link) -> Result<(), Failure> {
+    for expected in &link.inputs {
+        let Some(fingerprint) = &expected.fingerprint else { continue };
+        let Some(input) = plan.inputs.iter().find(|input| input.name == expected.name) else { continue };
+        if input.fingerprint != *fingerprint {
+            return Err(Failure::Model(anyhow!(
+                "{} is not the model that the link was made with: its fingerprint is {}, the link says {fingerprint}",
+                input.name,
+                input.fingerprint
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The SHA-256 of every file in `folder`, by name.
+fn hashes(folder: &Path, threads: usize) -> anyhow::Result<BTreeMap<String, String>> {
+    let names: Vec<String> = fs::read_dir(folder)?
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    let queue = Mutex::new(names.iter());
+    let take = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || -> anyhow::Result<Vec<(String, String)>> {
+        let mut done = Vec::new();
+        while let Some(name) = take() {
+            done.push((name.clone(), sha256(&folder.join(name)).with_context(|| name.clone())?));
+        }
+        Ok(done)
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads.min(names.len())).map(|_| scope.spawn(work)).collect();
+        let mut hashes = BTreeMap::new();
+        for worker in workers {
+            hashes.extend(worker.join().map_err(|_| anyhow!("a thread ended early"))??);
+        }
+        Ok(hashes)
+    })
+}
+
+fn sha256(file: &Path) -> anyhow::Result<String> {
+    let mut file = File::open(file)?;
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        if STOP.load(Ordering::Relaxed) {
+            bail!("stopped");
+        }
+        match file.read(&mut piece)? {
+            0 => return Ok(output::hex(&hash.finalize())),
+            count => hash.update(&piece[..count]),
+        }
+    }
+}
+
+/// The link that repeats this merge. It carries the output's hash if no GPU had a part in it.
+fn finished_link(prepared: &Prepared, tally: &Tally, hashes: &BTreeMap<String, String>) -> Link {
+    let weights =
+        prepared.plan.files.iter().filter_map(|file| Some((file.name.as_str(), hashes.get(&file.name)?.as_str())));
+    let output = if tally.backends.contains_key("gpu") { None } else { output_hash(weights) };
+    Link { output, ..link(prepared) }
+}
+
+/// The link of a merge that has not run.
+pub(super) fn link(prepared: &Prepared) -> Link {
+    let input = |input: &plan::PlannedInput| LinkInput {
+        name: input.name.clone(),
+        fingerprint: Some(input.fingerprint.clone()),
+    };
+    Link {
+        recipe: prepared.loaded.text.clone(),
+        seed: prepared.plan.seed,
+        inputs: prepared.plan.inputs.iter().map(input).collect(),
+        output: None,
+    }
+}
+
+fn report(out: &Path, plan: &Plan, tally: &Tally, hashes: &BTreeMap<String, String>, began: Instant) {
+    let seconds = began.elapsed().as_secs_f64();
+    let label = |kind: &str| match kind {
+        "cpu" => "on the CPU",
+        "gpu" => "on the GPU",
+        _ => "copied",
+    };
+    let counts: Vec<String> = tally.backends.iter().map(|(kind, count)| format!("{count} {}", label(kind))).collect();
+    println!(
+        "{}: {} ({}) in {seconds:.1} s; {} read, {} written",
+        out.display(),
+        words::count(plan.jobs.len(), "tensor"),
+        counts.join(", "),
+        words::bytes(tally.bytes_read),
+        words::bytes(tally.bytes_written),
+    );
+    for (reason, count) in &tally.declined {
+        println!("{} on the CPU instead of the GPU: {reason}", words::count(*count, "tensor"));
+    }
+    for (name, hash) in hashes {
+        println!("{hash}  {name}");
+    }
+}

@@ -1,0 +1,165 @@
+//! The commands that only look: `plan`, `inspect`, `link` and `methods`.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use merge_studio::method;
+use merge_studio::model::Model;
+use merge_studio::output;
+use merge_studio::plan::{Job, Plan, Rule};
+use merge_studio::recipe::{DefaultValue, Link, ParameterKind, Value, write};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::merge::{self, Prepared};
+use super::{PlanArgs, RecipeArgs, models, recipe, words};
+
+/// Where `./studio serve` serves the page.
+pub(super) const PAGE: &str = "http://127.0.0.1:8080/";
+
+pub(super) fn plan(args: &RecipeArgs, options: &PlanArgs, json: bool) -> Result<(), Failure> {
+    let prepared = prepare(args, options.random_seed.unwrap_or(0), options.out_shard_size)?;
+    let plan = &prepared.plan;
+    if json {
+        print!("{}", output::ledger(plan, &write(&prepared.loaded.recipe)));
+        return Ok(());
+    }
+    for job in &plan.jobs {
+        println!("{:<56} {:>5} {:<16} {}", job.name, job.dtype.name(), shape(&job.shape), how(plan, job));
+    }
+    for left_out in &plan.left_out {
+        println!(
+            "{:<56} left out of {}: {}",
+            left_out.tensor,
+            plan.inputs[left_out.input].name,
+            words::left_out_reason(left_out.reason)
+        );
+    }
+    let merged = plan.jobs.iter().filter(|job| matches!(job.rule, Rule::Merge(_))).count();
+    println!(
+        "{}: {merged} merged, {} copied, {} left out; {} in {}, seed {}",
+        plan.method,
+        plan.jobs.len() - merged,
+        plan.left_out.len(),
+        words::bytes(plan.files.iter().map(|file| file.len).sum()),
+        words::count(plan.files.len(), "file"),
+        plan.seed,
+    );
+    Ok(())
+}
+
+pub(super) fn link(args: &RecipeArgs, seed: u64, page: &str) -> Result<(), Failure> {
+    // Shards are no part of a link.
+    let prepared = prepare(args, seed, u64::MAX)?;
+    println!("{}", address(page, &merge::link(&prepared)));
+    Ok(())
+}
+
+/// The link as an address of the page.
+pub(super) fn address(page: &str, link: &Link) -> String {
+    format!("{page}#r={}", link.encode())
+}
+
+pub(super) fn inspect(path: &Path, tensors: bool, json: bool) -> Result<(), Failure> {
+    let (_, model) = models::open(path)?;
+    if json {
+        return print_json(&model);
+    }
+    println!("{}", model.name);
+    for (what, value) in facts(&model) {
+        println!("  {what:<14}{value}");
+    }
+    for notice in &model.notices {
+        super::failure::warn(words::model_notice(notice));
+    }
+    if tensors {
+        for (name, tensor) in &model.tensors {
+            println!("{name:<56} {:>5} {}", tensor.dtype.name(), shape(&tensor.shape));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn methods(json: bool) -> Result<(), Failure> {
+    let methods = method::infos();
+    if json {
+        return print_json(&methods);
+    }
+    for method in methods {
+        println!("{}: {}\n  {}", method.id, method.summary, method.paper);
+        for parameter in method.parameters {
+            let default = match parameter.default {
+                DefaultValue::Required => "required".to_owned(),
+                DefaultValue::Number(number) => format!("default {number}"),
+                DefaultValue::Flag(flag) => format!("default {flag}"),
+            };
+            let kind = match parameter.kind {
+                ParameterKind::Number { .. } => "number",
+                ParameterKind::Flag => "flag",
+            };
+            println!("  {:<12}{kind}, {default}: {}", parameter.name, parameter.help);
+        }
+    }
+    Ok(())
+}
+
+fn prepare(args: &RecipeArgs, seed: u64, shard_size: u64) -> Result<Prepared, Failure> {
+    let loaded = recipe::from_file(&args.recipe, &args.reading)?;
+    merge::prepare(loaded, args.recipe.parent(), &args.reading, seed, shard_size)
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).context("it cannot be printed").map_err(Failure::Merge)?;
+    println!("{text}");
+    Ok(())
+}
+
+fn facts(model: &Model) -> Vec<(&'static str, String)> {
+    let config = model.config.as_ref();
+    let dtypes: Vec<String> = model.dtypes().iter().map(|(dtype, count)| format!("{dtype} × {count}")).collect();
+    let unknown = || "unknown".to_owned();
+    vec![
+        ("architecture", config.and_then(|config| config.architecture.clone()).unwrap_or_else(unknown)),
+        ("parameters", model.parameters().to_string()),
+        ("size", format!("{} in {}", words::bytes(model.size()), words::count(model.weight_files.len(), "file"))),
+        ("dtypes", dtypes.join(", ")),
+        ("layers", model.layers().to_string()),
+        ("tied", if model.is_tied() { "yes" } else { "no" }.to_owned()),
+        ("vocabulary", model.vocabulary.as_ref().map_or_else(unknown, |vocabulary| vocabulary.tokens.to_string())),
+        ("companions", model.companions.keys().cloned().collect::<Vec<_>>().join(", ")),
+        ("fingerprint", model.fingerprint.clone()),
+    ]
+}
+
+fn shape(shape: &[u64]) -> String {
+    let sizes: Vec<String> = shape.iter().map(u64::to_string).collect();
+    format!("[{}]", sizes.join(", "))
+}
+
+/// The rule of a tensor in a line: where it comes from, with which parameters.
+fn how(plan: &Plan, job: &Job) -> String {
+    let name = |index: usize| plan.inputs[job.sources[index].input].name.as_str();
+    let Rule::Merge(rule) = &job.rule else {
+        let reason = if let Rule::Copy(reason) = job.rule { words::copy_reason(reason) } else { "" };
+        return format!("copied from {}: {reason}", name(0));
+    };
+    let sources: Vec<String> = (0..job.sources.len())
+        .map(|index| {
+            let base = if rule.base == Some(index) { "base" } else { "" };
+            let values = rule.parameters.inputs.get(index).into_iter().flatten();
+            let words: Vec<String> = values.map(|(key, value)| format!("{key} {}", plain(value))).collect();
+            let inside = [base.to_owned(), words.join(", ")].into_iter().filter(|part| !part.is_empty());
+            format!("{} ({})", name(index), inside.collect::<Vec<_>>().join(", ")).replace(" ()", "")
+        })
+        .collect();
+    let shared = rule.parameters.shared.iter().map(|(key, value)| format!("; {key} {}", plain(value)));
+    sources.join(" + ") + &shared.collect::<String>()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Flag(flag) => flag.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+    }
+}

@@ -29,6 +29,8 @@ struct Compute {
     inject: Option<Inject>,
     /// The GPU while it is not on the bench.
     gpu: RefCell<Option<Gpu>>,
+    /// The merge that this worker last heard of: what it hashes must be of that one.
+    merge_number: Cell<u32>,
     /// Taken out while a job runs.
     merge: RefCell<Option<Merge>>,
     flow: Rc<Flow>,
@@ -78,6 +80,7 @@ pub(super) fn start(port: &MessagePort, gpu: bool, inject: Option<Inject>) {
         port: port.clone(),
         inject,
         gpu: RefCell::default(),
+        merge_number: Cell::new(0),
         merge: RefCell::default(),
         flow: Rc::default(),
         jobs: Cell::new(0),
@@ -128,11 +131,14 @@ impl Compute {
             ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
             ToCompute::Run { job } => spawn_local(async move { self.run(job).await }),
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
-            ToCompute::Hash { merge, file } => {
-                self.rest();
-                let sha256 = WebFile::new(beside.unchecked_into::<Blob>()).ok().and_then(|file| hash::sha256(&file));
+            ToCompute::Hash { merge, file } => spawn_local(async move {
+                let wanted = || self.merge_number.get() <= merge;
+                let sha256 = match WebFile::new(beside.unchecked_into::<Blob>()) {
+                    Ok(file) => hash::sha256(&file, wanted).await,
+                    Err(_) => None,
+                };
                 self.tell(&FromCompute::Hashed { merge, file, sha256 });
-            }
+            }),
         }
     }
 
@@ -146,6 +152,7 @@ impl Compute {
 
     fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
         self.rest();
+        self.merge_number.set(number);
         let inputs = files.unchecked_ref::<Array>().iter().map(|files| {
             files.unchecked_into::<Array>().iter().map(|file| WebFile::new(file.unchecked_into())).collect()
         });

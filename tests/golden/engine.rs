@@ -1,9 +1,11 @@
 //! Runs a case through the engine, in memory.
 
 #[cfg(feature = "gpu")]
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use merge_studio::kernel::BackendKind;
+#[cfg(feature = "gpu")]
+use merge_studio::kernel::gpu::{Gpu, GpuError};
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::{BackendError, Precision};
 #[cfg(feature = "gpu")]
@@ -94,22 +96,15 @@ pub fn cpu() -> Bench {
 
 /// One GPU for all cases: opening it compiles every shader.
 #[cfg(feature = "gpu")]
-static GPU: LazyLock<Result<Mutex<Bench>, String>> = LazyLock::new(|| {
-    let gpu = pollster::block_on(merge_studio::kernel::gpu::Gpu::open()).map_err(|error| error.to_string())?;
-    Ok(Mutex::new(Bench { gpu: Some(gpu), ..Bench::default() }))
-});
+static GPU: LazyLock<Result<Mutex<Bench>, GpuError>> =
+    LazyLock::new(|| Ok(Mutex::new(Bench { gpu: Some(pollster::block_on(Gpu::open())?), ..Bench::default() })));
 
-/// Why there is no GPU, if there is none.
+/// The GPU, with the CPU for what it declines; opened by the first case that asks.
 #[cfg(feature = "gpu")]
-pub fn gpu_missing() -> Option<&'static str> {
-    GPU.as_ref().err().map(String::as_str)
-}
-
-/// The GPU, with the CPU for what it declines.
-#[cfg(feature = "gpu")]
-pub fn gpu() -> Result<MutexGuard<'static, Bench>, String> {
+pub fn gpu() -> Result<MutexGuard<'static, Bench>, GpuError> {
     let bench = GPU.as_ref().map_err(Clone::clone)?;
-    Ok(bench.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    // A case that failed has not harmed the device.
+    Ok(bench.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Every merged tensor was made by the GPU, but for those whose values or width it is known to decline.

@@ -2,8 +2,8 @@
 //!
 //! A case is a folder of `cases/`: its recipe, what mergekit made of it, and how far we may be from that, with the reason. Its inputs
 //! are in `inputs/`, or generated here ([`wide`]). `tools/make_goldens.py` makes all of them. Every case runs on every backend;
-//! on the CPU it is also held to a double-precision evaluation of the formulas ([`truth`]). A GPU that is not there is ignored by
-//! name, and is a failure where `MERGE_STUDIO_NEED_GPU` is set.
+//! on the CPU it is also held to a double-precision evaluation of the formulas ([`truth`]). A GPU that is not there is ignored, with the
+//! reason, and fails where `MERGE_STUDIO_NEED_GPU` is 1.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,7 +17,11 @@ mod wide;
 use std::path::Path;
 
 use case::Case;
+#[cfg(feature = "gpu")]
+use libtest_mimic::Completion;
 use libtest_mimic::{Arguments, Failed, Trial};
+#[cfg(feature = "gpu")]
+use merge_studio::kernel::gpu::GpuError;
 
 /// The folder of this test: cases and inputs.
 fn root() -> &'static Path {
@@ -58,18 +62,17 @@ fn trial(name: String, body: impl FnOnce() -> Result<(), String> + Send + 'stati
 /// The same on the GPU: every tensor must be made there, unless it holds what the GPU is known to decline.
 #[cfg(feature = "gpu")]
 fn gpu(name: String) -> Trial {
-    let needed = std::env::var_os("MERGE_STUDIO_NEED_GPU").is_some();
-    let missing = engine::gpu_missing().filter(|_| !needed);
-    let title = match &missing {
-        Some(why) => format!("gpu::{name} ({why})"),
-        None => format!("gpu::{name}"),
-    };
-    let ignored = missing.is_some();
-    trial(title, move || {
-        let mut bench = engine::gpu()?;
+    Trial::ignorable_test(format!("gpu::{name}"), move || {
+        let mut bench = match engine::gpu() {
+            Ok(bench) => bench,
+            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
+                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
+            }
+            Err(error) => return Err(Failed::from(error.to_string())),
+        };
         let made = engine::run(Case::read(root(), &name)?, &mut bench, engine::WIDE)?;
         engine::made_by_the_gpu(&made)?;
-        compare::with_mergekit(&made)
+        compare::with_mergekit(&made)?;
+        Ok(Completion::Completed)
     })
-    .with_ignored_flag(ignored)
 }

@@ -53,8 +53,8 @@ fn bare(paths: &[String]) -> Vec<Group> {
 
 /// Whether it is a recipe rather than a part of a model.
 pub fn is_recipe(path: &str) -> bool {
-    let path = path.to_lowercase();
-    path.ends_with(".yaml") || path.ends_with(".yml")
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    matches!(extension.as_deref(), Some("yaml" | "yml"))
 }
 
 fn is_weights(path: &str) -> bool {

@@ -86,7 +86,7 @@ impl Component for App {
     fn update(&mut self, ctx: &Context<Self>, msg: Self::Message) -> bool {
         match msg {
             Msg::Act(action) => self.act(action),
-            Msg::Files(given) => self.take(ctx, given),
+            Msg::Files(given) => self.take(ctx, &given),
             Msg::Open(file) => open_recipe(ctx, file),
             Msg::Demo => {
                 self.loading_demo = true;
@@ -96,7 +96,7 @@ impl Component for App {
             Msg::DemoCame(came) => {
                 self.loading_demo = false;
                 match came {
-                    Ok(given) => self.take(ctx, given),
+                    Ok(given) => self.take(ctx, &given),
                     Err(file) => self.act(Action::Alert(Alert::DemoUnreachable(file))),
                 }
             }
@@ -171,7 +171,7 @@ impl App {
     }
 
     /// Sorts given files into models and a recipe.
-    fn take(&mut self, ctx: &Context<Self>, given: Vec<Given>) {
+    fn take(&mut self, ctx: &Context<Self>, given: &[Given]) {
         if given.is_empty() {
             return;
         }

@@ -106,27 +106,23 @@ impl Store {
         folder_options.set_create(true);
         let folder: FileSystemDirectoryHandle =
             JsFuture::from(root.get_directory_handle_with_options(session, &folder_options)).await?.unchecked_into();
-        let file_options = FileSystemGetFileOptions::new();
-        file_options.set_create(true);
         let mut open = Vec::new();
         for (name, len) in files {
-            let handle: FileSystemFileHandle =
-                JsFuture::from(folder.get_file_handle_with_options(name, &file_options)).await?.unchecked_into();
-            let access: FileSystemSyncAccessHandle =
-                JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
-            open.push(DiskFile { name: name.clone(), len: *len, handle, access });
-        }
-        let output = Output::Disk(open);
-        // Claims the room at once, so that a lack of it shows now and not after an hour.
-        if let Output::Disk(files) = &output {
-            for file in files {
-                if let Err(error) = file.access.truncate_with_f64(file.len as f64) {
-                    output.close();
-                    return Err(short_of(error.into(), total).await);
+            // Claims the room at once, so that a lack of it shows now and not after an hour.
+            let claimed = match DiskFile::create(&folder, name, *len).await {
+                Ok(file) => {
+                    let claimed = file.access.truncate_with_f64(*len as f64);
+                    open.push(file);
+                    claimed
                 }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = claimed {
+                Output::Disk(open).close();
+                return Err(short_of(error.into(), total).await);
             }
         }
-        Ok(output)
+        Ok(Output::Disk(open))
     }
 }
 
@@ -154,6 +150,18 @@ pub struct DiskFile {
     len: u64,
     handle: FileSystemFileHandle,
     access: FileSystemSyncAccessHandle,
+}
+
+impl DiskFile {
+    async fn create(folder: &FileSystemDirectoryHandle, name: &str, len: u64) -> Result<Self, JsValue> {
+        let options = FileSystemGetFileOptions::new();
+        options.set_create(true);
+        let handle: FileSystemFileHandle =
+            JsFuture::from(folder.get_file_handle_with_options(name, &options)).await?.unchecked_into();
+        let access: FileSystemSyncAccessHandle =
+            JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
+        Ok(Self { name: name.to_owned(), len, handle, access })
+    }
 }
 
 /// One file in memory: its parts by offset.

@@ -18,7 +18,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MessageEvent, MessagePort};
 
 use super::finish::{Finished, SmallBlob, small_blobs};
-use super::merge::{Merge, limits, peak_memory};
+use super::merge::{Merge, limits, nothing_done, peak_memory};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
 use crate::protocol::{
@@ -62,6 +62,8 @@ struct State {
     run_on: RunOn,
     merge: Option<Merge>,
     small: Vec<SmallBlob>,
+    /// The weight files of the running merge's inputs, an array an input.
+    sources: Array,
     finished: Option<Finished>,
 }
 
@@ -89,6 +91,7 @@ pub(super) fn start(session: String, workers: u32) {
             run_on: RunOn::Auto,
             merge: None,
             small: Vec::new(),
+            sources: Array::new(),
             finished: None,
         }),
         line: RefCell::default(),
@@ -136,10 +139,12 @@ impl Desk {
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
                 Request::Cancel => {
-                    self.dismiss();
-                    if self.drop_merge().await {
-                        say(&Event::Cancelled);
+                    self.state.borrow_mut().finished = None;
+                    if !self.drop_merge().await {
+                        // It had just finished.
+                        self.store().clear().await;
                     }
+                    say(&Event::Cancelled);
                 }
                 Request::Discard => {
                     self.state.borrow_mut().finished = None;
@@ -185,6 +190,9 @@ impl Desk {
         let prepared = {
             let mut state = self.state.borrow_mut();
             state.finished = None;
+            for compute in state.computes.values_mut() {
+                compute.hashing = None;
+            }
             state.merges += 1;
             state.run_on = run_on;
             state.prepare(token)
@@ -193,6 +201,7 @@ impl Desk {
             Ok(prepared) => prepared,
             Err(error) => return say(&Event::MergeFailed { error }),
         };
+        say(&Event::Progress(nothing_done(&plan)));
         let store = self.store();
         store.clear().await;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
@@ -537,11 +546,18 @@ impl State {
         Event::PlanFailed { token, error }
     }
 
-    /// The plan to run and the small files beside its weights.
-    fn prepare(&self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
+    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
+    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
         let small = output::small_files(&latest.plan, &latest.recipe, &self.models);
         let small = small_blobs(small, &latest.plan, &self.folders)?;
+        let weights = latest.plan.inputs.iter().map(|input| {
+            match (self.folders.get(input.model), self.models.get(input.model)) {
+                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+                _ => Array::new(),
+            }
+        });
+        self.sources = weights.collect();
         Ok((latest.plan.clone(), small))
     }
 
@@ -557,16 +573,8 @@ impl State {
             limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
             gpu: on_gpu,
         };
-        let files: Array = merge
-            .plan
-            .inputs
-            .iter()
-            .map(|input| match (self.folders.get(input.model), self.models.get(input.model)) {
-                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
-                _ => Array::new(),
-            })
-            .collect();
-        wire::post(&compute.port, &message, Some(&files), None);
+        // Not from the models: one of them may have been closed meanwhile.
+        wire::post(&compute.port, &message, Some(&self.sources), None);
     }
 
     /// A worker is gone; what it was hashing is hashed by another.

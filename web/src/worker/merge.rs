@@ -44,6 +44,15 @@ pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
         + total.min(u64::from(workers) * IN_FLIGHT)
 }
 
+/// What is said before the first byte is read.
+pub(super) fn nothing_done(plan: &Plan) -> Progress {
+    Progress {
+        bytes_total: plan.jobs.iter().map(|job| job.len).sum(),
+        tensors_total: plan.jobs.len() as u32,
+        ..Progress::default()
+    }
+}
+
 /// Whether the GPU can make this tensor at all.
 fn for_gpu(job: &Job) -> bool {
     matches!(&job.rule, Rule::Merge(rule) if rule.precision == Precision::F32)

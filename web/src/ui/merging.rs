@@ -81,7 +81,7 @@ impl Merging {
         match (&mut *self, event) {
             (Self::Running { progress, .. }, Event::Progress(now)) => *progress = Some(now),
             (Self::Running { notices, .. }, Event::Notice(notice)) if !notices.contains(&notice) => {
-                notices.push(notice)
+                notices.push(notice);
             }
             (Self::Running { started, .. }, Event::Finished { files, report }) => {
                 let outcome = Outcome {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merge_studio::kernel::{BackendError, BackendKind};
+pub use merge_studio::kernel::{BackendError, BackendKind};
 use merge_studio::model::{Model, ModelError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;

@@ -32,7 +32,8 @@ fn drawing(text: &str) -> Option<(i32, String)> {
     let code = Code::encode_text(text, QrCodeEcc::Low).ok()?;
     let dark =
         (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y))).filter(|&(x, y)| code.get_module(x, y));
-    let path = dark.map(|(x, y)| format!("M{},{}h1v1h-1z", x + BORDER, y + BORDER)).collect();
+    let squares: Vec<String> = dark.map(|(x, y)| format!("M{},{}h1v1h-1z", x + BORDER, y + BORDER)).collect();
+    let path = squares.concat();
     Some((code.size() + 2 * BORDER, path))
 }
 

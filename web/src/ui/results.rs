@@ -1,6 +1,5 @@
 //! The result: what to take away, what it cost, and the link that reproduces it.
 
-use merge_studio::kernel::BackendKind;
 use merge_studio::recipe::Link;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
@@ -13,7 +12,7 @@ use super::state::{self, Action};
 use super::words::run as words;
 use super::{files, numbers};
 use crate::bridge::Bridge;
-use crate::protocol::ResultFile;
+use crate::protocol::{BackendKind, ResultFile};
 
 /// The folder inside the zip, and the zip's stem.
 const FOLDER: &str = "merged-model";
@@ -132,7 +131,7 @@ fn take(props: &TakeProps) -> Html {
                 <button type="button" class="quiet" onclick={discard}>{ words::DISCARD }</button>
             </div>
             if let Some(saving) = &*saving {
-                <p class="aside" role="status">{ saving }</p>
+                <p class="aside" aria-live="polite">{ saving }</p>
             }
         </>
     }
@@ -210,7 +209,7 @@ fn share(props: &ShareProps) -> Html {
                 <button type="button" class="quiet" aria-expanded={picture.to_string()} onclick={toggle}>
                     { if *picture { words::HIDE_QR } else { words::SHOW_QR } }
                 </button>
-                <span role="status" class="aside">{ if *copied == Some(true) { words::LINK_COPIED } else { "" } }</span>
+                <span aria-live="polite" class="aside">{ if *copied == Some(true) { words::LINK_COPIED } else { "" } }</span>
             </div>
             if *copied == Some(false) {
                 <p class="aside">{ words::LINK_HERE }</p>

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use merge_studio::model::Model;
 use merge_studio::plan::{self, Plan, PlanOptions};
-use merge_studio::recipe::{self, Checked, Link, LinkError, LinkInput, MethodInfo, Recipe, Repair, Severity};
+use merge_studio::recipe::{self, Checked, Link, LinkError, LinkInput, MethodInfo, Problem, Recipe, Repair, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{self, Agreement};
@@ -348,7 +348,9 @@ impl State {
             }
             Repair::Refused(reason) => {
                 self.set_text(text);
-                if !self.text.trim().is_empty() && self.checked.recipe.is_none() {
+                // Where every error has a button of its own, there is no more to say.
+                let is_open = |problem: &Problem| problem.severity == Severity::Error && problem.fix.is_none();
+                if self.checked.problems.iter().any(is_open) {
                     self.repair = Some(Repaired::Refused(reason.to_string()));
                 }
             }

@@ -142,7 +142,8 @@ fn a_fix_changes_the_text_and_takes_its_problem_away() {
 
 #[test]
 fn a_flattened_recipe_is_repaired_when_given_and_undo_brings_it_back() {
-    let flat: String = example("dare_ties").lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let lines: Vec<String> = example("dare_ties").lines().map(|line| line.trim_start().to_owned()).collect();
+    let flat = lines.join("\n");
     let mut state = fresh();
     state.apply(Action::Given(flat.clone()));
     assert!(matches!(state.repair, Some(Repaired::Done { .. })));

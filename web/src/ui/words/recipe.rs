@@ -121,6 +121,11 @@ pub const LINK_DAMAGED: &str = "The link could not be opened, and nothing was ch
 /// Link banner.
 pub const LINK_CHANGED: &str = "You changed the recipe or the seed since: the result will be another one.";
 
+/// What was repaired, above the list of it.
+pub fn repairs(number: u64) -> String {
+    super::count(number, "change, line by line", "changes, line by line")
+}
+
 /// Label of a parameter of a model.
 pub fn of_model(parameter: &str, model: &str) -> String {
     format!("{parameter} of {model}")

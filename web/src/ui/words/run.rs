@@ -1,6 +1,5 @@
 //! Words about planning, merging and results.
 
-use merge_studio::kernel::BackendKind;
 use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice};
 
 use super::super::agreement::Verdict;
@@ -8,7 +7,7 @@ use super::super::numbers;
 use super::super::state::Missing;
 use super::{count, listed, machine};
 use crate::bridge::SaveError;
-use crate::protocol::{MergeError, RunNotice};
+use crate::protocol::{BackendKind, MergeError, RunNotice};
 
 /// The region.
 pub const REGION: &str = "Run";

@@ -336,7 +336,7 @@ fn strict_makes_errors_of_warnings() {
 fn lost_indentation_is_repaired_only_when_asked() {
     let bench = Bench::new();
     let whole = recipe("dare_ties");
-    let flat: String = whole.lines().map(|line| format!("{}\n", line.trim_start())).collect();
+    let flat = whole.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
     bench.recipe("whole.yml", &whole);
     bench.recipe("flat.yml", &flat);
     bench.merge("flat.yml", "out", &[]).fails(3, &["--repair", "    parameters:\n", "weight: 0.6"]);

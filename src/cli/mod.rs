@@ -150,7 +150,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json } => show::methods(json),
     };
-    result.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+    result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }
 
 /// A size in bytes: a number, with a unit of a thousand (KB, MB, GB) or of 1024 (KiB, MiB, GiB) behind it.

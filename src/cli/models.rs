@@ -63,19 +63,16 @@ pub(super) fn open_all(names: &[String], places: &Places<'_>) -> Result<Opened, 
         let path = places.find(name).map_err(|tried| not_found(name, &tried))?;
         let place = fs::canonicalize(&path).with_context(|| path.display().to_string()).map_err(Failure::Model)?;
         let known = opened.paths.iter().position(|known| *known == place);
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let (folder, model) = open(&path)?;
-                for notice in &model.notices {
-                    warn(format!("{name}: {}", words::model_notice(notice)));
-                }
-                opened.paths.push(place);
-                opened.folders.push(folder);
-                opened.models.push(model);
-                opened.models.len() - 1
+        let index = known.unwrap_or(opened.models.len());
+        if known.is_none() {
+            let (folder, model) = open(&path)?;
+            for notice in &model.notices {
+                warn(format!("{name}: {}", words::model_notice(notice)));
             }
-        };
+            opened.paths.push(place);
+            opened.folders.push(folder);
+            opened.models.push(model);
+        }
         opened.binding.insert(name.clone(), index);
     }
     Ok(opened)

@@ -116,8 +116,11 @@ pub fn output_hash<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> O
         0 => None,
         1 => files.into_values().next().map(str::to_owned),
         _ => {
-            let sums: String = files.into_iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
-            Some(hex(&Sha256::digest(sums)))
+            let mut hash = Sha256::new();
+            for (name, sum) in files {
+                hash.update(format!("{sum}  {name}\n"));
+            }
+            Some(hex(&hash.finalize()))
         }
     }
 }

@@ -180,6 +180,15 @@ fn the_card_names_hub_models_counts_and_method() {
 }
 
 #[test]
+fn the_hash_of_an_output_is_its_files_or_the_sum_of_several() {
+    assert_eq!(output_hash([]), None);
+    assert_eq!(output_hash([("model.safetensors", "12ab")]), Some("12ab".into()));
+    // printf '1a  a\n2b  b\n' | sha256sum
+    let two = output_hash([("b", "2b"), ("a", "1a")]);
+    assert_eq!(two, Some("24a26187a1246b480513ce02ebd334e4309712a062a53cfaa381d1e0be1aec16".into()));
+}
+
+#[test]
 fn the_metadata_tells_recipes_and_seeds_apart() {
     let inputs = [("a".to_owned(), "1f".to_owned()), ("b\"".to_owned(), "2f".to_owned())];
     let metadata = |recipe: &Recipe, seed| super::metadata(recipe, seed, &inputs);

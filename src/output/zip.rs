@@ -34,7 +34,7 @@ const FLAGS: u16 = 1 << 11;
 const NEEDS_PLAIN: u16 = 10;
 const NEEDS_ZIP64: u16 = 45;
 /// Made by zip 4.5 on Unix, for the permissions below.
-const MADE_BY: u16 = 3 << 8 | 45;
+const MADE_BY: u16 = (3 << 8) + NEEDS_ZIP64;
 /// An ordinary file, `rw-r--r--`.
 const ATTRIBUTES: u32 = 0o100_644 << 16;
 /// In a 32-bit field: look in the zip64 field. So a value that equals it needs one, too.

@@ -138,8 +138,8 @@ fn zip64_fields_stand_exactly_where_32_bits_do_not_hold() {
 
 #[test]
 fn more_files_than_a_16_bit_count_holds_need_zip64() {
-    let plain = of_lens(&[0; 65_534]);
-    let wide = of_lens(&[0; 65_535]);
+    let plain = of_lens(&vec![0; 65_534]);
+    let wide = of_lens(&vec![0; 65_535]);
     let end = |archive: &Sparse| match archive.parts.last() {
         Some(Part::Bytes(bytes)) => bytes.windows(4).any(|window| window == b"PK\x06\x06"),
         _ => panic!("an archive ends with its directory"),

@@ -23,14 +23,19 @@ use crate::wire::ToDesk;
 #[derive(Clone)]
 pub struct Bridge(Rc<Inner>);
 
+/// A model as it was given: its name, the paths of its files, and the files.
+type GivenModel = (String, Vec<String>, Array);
+
 struct Inner {
     on_event: Callback<Event>,
     crew: Crew,
     ids: Cell<u32>,
     tokens: Cell<u32>,
     merging: Cell<bool>,
+    /// Cancels that the desk has not confirmed: until then it speaks of a merge that is over.
+    cancelling: Cell<u32>,
     /// Kept so that a new desk can be given what the old one had.
-    models: RefCell<BTreeMap<ModelId, (String, Vec<String>, Array)>>,
+    models: RefCell<BTreeMap<ModelId, GivenModel>>,
     last_plan: RefCell<Option<Request>>,
     result: RefCell<Vec<(ResultFile, Blob)>>,
 }
@@ -77,6 +82,7 @@ impl Bridge {
                 ids: Cell::new(0),
                 tokens: Cell::new(0),
                 merging: Cell::new(false),
+                cancelling: Cell::new(0),
                 models: RefCell::default(),
                 last_plan: RefCell::default(),
                 result: RefCell::default(),
@@ -119,12 +125,13 @@ impl Bridge {
         self.0.crew.call_everyone();
     }
 
-    /// Stops the merge. Answered by [`Event::Cancelled`] within 200 ms.
+    /// Stops the merge. Answered by [`Event::Cancelled`] at once; the desk removes what was written, whatever the disk takes.
     pub fn cancel(&self) {
-        if self.0.merging.get() {
+        if self.0.merging.replace(false) {
+            self.0.cancelling.set(self.0.cancelling.get() + 1);
             self.0.crew.dismiss();
             self.0.send(Request::Cancel);
-            self.0.crew.call_first();
+            self.0.on_event.emit(Event::Cancelled);
         }
     }
 
@@ -185,6 +192,17 @@ impl Inner {
     }
 
     fn hear(&self, event: Event, beside: &JsValue) {
+        if self.cancelling.get() > 0 {
+            match event {
+                Event::Cancelled => {
+                    self.cancelling.set(self.cancelling.get() - 1);
+                    self.crew.call_first();
+                    return;
+                }
+                Event::Progress(_) | Event::Notice(_) | Event::Finished { .. } | Event::MergeFailed { .. } => return,
+                _ => {}
+            }
+        }
         match &event {
             Event::Finished { files, report } => {
                 self.merging.set(false);
@@ -198,7 +216,6 @@ impl Inner {
                 self.crew.dismiss();
                 self.crew.call_first();
             }
-            Event::Cancelled => self.merging.set(false),
             _ => {}
         }
         self.on_event.emit(event);
@@ -215,6 +232,7 @@ impl Inner {
                 }
             }
             Who::Desk => {
+                self.cancelling.set(0);
                 self.crew.dismiss();
                 self.crew.new_desk();
                 for (id, (name, paths, files)) in self.models.borrow().iter() {

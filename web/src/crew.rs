@@ -130,7 +130,8 @@ impl Crew {
         let Ok(channel) = MessageChannel::new() else { return false };
         let number = self.numbers.get() + 1;
         self.numbers.set(number);
-        let Some(member) = self.member(Who::Compute(number), Role::Compute { gpu }, Some(channel.port1().into())) else {
+        let Some(member) = self.member(Who::Compute(number), Role::Compute { gpu }, Some(channel.port1().into()))
+        else {
             return false;
         };
         self.computes.borrow_mut().insert(number, member);

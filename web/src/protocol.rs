@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merge_studio::kernel::{BackendError, BackendKind};
+pub use merge_studio::kernel::{BackendError, BackendKind};
 use merge_studio::model::{Model, ModelError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
@@ -149,7 +149,7 @@ pub enum Event {
         /// Why.
         error: MergeError,
     },
-    /// The merge was cancelled; what it wrote was removed.
+    /// The merge was cancelled; what it wrote is being removed, before anything else is done.
     Cancelled,
     /// The page and its workers come from different versions of Merge Studio (an old one in a cache): reloading helps.
     Outdated,

@@ -53,10 +53,11 @@ impl WebFile {
     /// Reads without waiting.
     pub fn read_now(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
         let wanted = into.len() as u64;
-        let end = offset
-            .checked_add(wanted)
-            .filter(|end| *end <= self.len)
-            .ok_or(ReadError::PastEnd { offset, wanted, len: self.len })?;
+        let end = offset.checked_add(wanted).filter(|end| *end <= self.len).ok_or(ReadError::PastEnd {
+            offset,
+            wanted,
+            len: self.len,
+        })?;
         let follows = offset.checked_sub(self.end.replace(end)).is_some_and(|gap| gap < READ_AHEAD);
         if wanted >= READ_AHEAD {
             self.fetch(offset, end)?.copy_to(into);

@@ -16,6 +16,9 @@ fn manager() -> Result<JsValue, JsValue> {
 pub fn hold(name: &str) {
     let forever = Closure::once_into_js(|| Promise::new(&mut |_, _| {}));
     let held = manager().and_then(|locks| {
+        if locks.is_undefined() {
+            return Ok(JsValue::UNDEFINED);
+        }
         Reflect::get(&locks, &"request".into())?.dyn_into::<Function>()?.call2(&locks, &name.into(), &forever)
     });
     if let Err(error) = held {

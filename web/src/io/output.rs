@@ -106,25 +106,24 @@ impl Store {
         folder_options.set_create(true);
         let folder: FileSystemDirectoryHandle =
             JsFuture::from(root.get_directory_handle_with_options(session, &folder_options)).await?.unchecked_into();
-        let file_options = FileSystemGetFileOptions::new();
-        file_options.set_create(true);
         let mut open = Vec::new();
+        let mut claimed = 0;
         for (name, len) in files {
-            let handle: FileSystemFileHandle =
-                JsFuture::from(folder.get_file_handle_with_options(name, &file_options)).await?.unchecked_into();
-            let access: FileSystemSyncAccessHandle =
-                JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
-            open.push(DiskFile { name: name.clone(), len: *len, handle, access });
-        }
-        let output = Output::Disk(open);
-        // Claims the room at once, so that a lack of it shows now and not after an hour.
-        if let Output::Disk(files) = &output {
-            for file in files {
-                if let Err(error) = file.access.truncate_with_f64(file.len as f64) {
-                    output.close();
-                    return Err(short_of(error.into(), total).await);
+            match DiskFile::create(&folder, name, *len).await {
+                Ok(file) => {
+                    claimed += file.claim();
+                    open.push(file);
+                }
+                Err(error) => {
+                    Output::Disk(open).close();
+                    return Err(short_of(error.into(), total - claimed).await);
                 }
             }
+        }
+        let output = Output::Disk(open);
+        if claimed < total {
+            output.close();
+            return Err(OutputError::NoSpace(Some(total - claimed)));
         }
         Ok(output)
     }
@@ -156,6 +155,41 @@ pub struct DiskFile {
     access: FileSystemSyncAccessHandle,
 }
 
+impl DiskFile {
+    async fn create(folder: &FileSystemDirectoryHandle, name: &str, len: u64) -> Result<Self, JsValue> {
+        let options = FileSystemGetFileOptions::new();
+        options.set_create(true);
+        let handle: FileSystemFileHandle =
+            JsFuture::from(folder.get_file_handle_with_options(name, &options)).await?.unchecked_into();
+        let access: FileSystemSyncAccessHandle =
+            JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
+        Ok(Self { name: name.to_owned(), len, handle, access })
+    }
+
+    /// Claims the file's room at once, so that a lack of it shows now and not after an hour: how many bytes there were.
+    ///
+    /// Chromium's `truncate` does nothing, and says nothing, where there is too little; then the most that it does is sought.
+    fn claim(&self) -> u64 {
+        let fits = |len: u64| {
+            let sized = self.access.truncate_with_f64(len as f64).and_then(|()| self.access.get_size());
+            sized.is_ok_and(|size| size == len as f64)
+        };
+        if fits(self.len) {
+            return self.len;
+        }
+        let (mut fitting, mut excessive) = (0, self.len);
+        while excessive - fitting > 1 {
+            let middle = fitting.midpoint(excessive);
+            if fits(middle) {
+                fitting = middle;
+            } else {
+                excessive = middle;
+            }
+        }
+        fitting
+    }
+}
+
 /// One file in memory: its parts by offset.
 pub struct MemoryFile {
     name: String,
@@ -175,8 +209,9 @@ impl Output {
                     options.set_at((offset + u64::from(done)) as f64);
                     let piece = bytes.subarray(done, end);
                     let written = file.access.write_with_js_u8_array_and_options(&piece, &options)?;
-                    // A disk that is full writes less than it was given.
-                    if written < f64::from(end - done) {
+                    // A disk that is full writes less than it was given; Chromium then even returns a negative number as if
+                    // it were an unsigned one.
+                    if written != f64::from(end - done) {
                         return Err(OutputError::NoSpace(None));
                     }
                     done = end;
@@ -206,7 +241,12 @@ impl Output {
                 for file in files {
                     let got: File = JsFuture::from(file.handle.get_file()).await?.unchecked_into();
                     if got.size() as u64 != file.len {
-                        return Err(OutputError::Failed(format!("{} has {} bytes, not {}", file.name, got.size(), file.len)));
+                        return Err(OutputError::Failed(format!(
+                            "{} has {} bytes, not {}",
+                            file.name,
+                            got.size(),
+                            file.len
+                        )));
                     }
                     blobs.push(got.into());
                 }
@@ -242,10 +282,7 @@ async fn our_root(scope: &DedicatedWorkerGlobalScope) -> Result<FileSystemDirect
     Ok(JsFuture::from(top.get_directory_handle_with_options(ROOT, &options)).await?.unchecked_into())
 }
 
-async fn remove_leftovers(
-    root: &FileSystemDirectoryHandle,
-    session: &str,
-) -> Result<(), JsValue> {
+async fn remove_leftovers(root: &FileSystemDirectoryHandle, session: &str) -> Result<(), JsValue> {
     let held = locks::held().await?;
     let options = FileSystemRemoveOptions::new();
     options.set_recursive(true);

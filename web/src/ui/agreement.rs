@@ -1,6 +1,6 @@
 //! What a share link says of inputs and output, and whether what is here agrees with it.
 
-use super::shim::Link;
+use merge_studio::recipe::Link;
 
 use super::binding::Bound;
 
@@ -56,7 +56,7 @@ pub fn of_output(link: &Link, recipe: &str, seed: u64, output: Option<&str>) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::shim::LinkInput;
+    use merge_studio::recipe::LinkInput;
 
     use super::super::binding::How;
     use super::*;

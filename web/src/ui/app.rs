@@ -5,7 +5,7 @@ use std::rc::Rc;
 use gloo::events::{EventListener, EventListenerOptions};
 use gloo::storage::{LocalStorage, Storage};
 use merge_studio::method;
-use super::shim::Link;
+use merge_studio::recipe::Link;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
@@ -86,7 +86,7 @@ impl Component for App {
     fn update(&mut self, ctx: &Context<Self>, msg: Self::Message) -> bool {
         match msg {
             Msg::Act(action) => self.act(action),
-            Msg::Files(given) => self.take(ctx, given),
+            Msg::Files(given) => self.take(ctx, &given),
             Msg::Open(file) => open_recipe(ctx, file),
             Msg::Demo => {
                 self.loading_demo = true;
@@ -96,7 +96,7 @@ impl Component for App {
             Msg::DemoCame(came) => {
                 self.loading_demo = false;
                 match came {
-                    Ok(given) => self.take(ctx, given),
+                    Ok(given) => self.take(ctx, &given),
                     Err(file) => self.act(Action::Alert(Alert::DemoUnreachable(file))),
                 }
             }
@@ -160,9 +160,8 @@ impl App {
         if !state.is_merging() {
             let wanted = state.wanted();
             if wanted != self.asked {
-                let token = wanted
-                    .clone()
-                    .map(|wanted| self.bridge.plan(&wanted.recipe, wanted.binding, wanted.options));
+                let token =
+                    wanted.clone().map(|wanted| self.bridge.plan(&wanted.recipe, wanted.binding, wanted.options));
                 self.asked = wanted;
                 state.apply(Action::Asked(token));
             }
@@ -172,7 +171,7 @@ impl App {
     }
 
     /// Sorts given files into models and a recipe.
-    fn take(&mut self, ctx: &Context<Self>, given: Vec<Given>) {
+    fn take(&mut self, ctx: &Context<Self>, given: &[Given]) {
         if given.is_empty() {
             return;
         }
@@ -226,7 +225,7 @@ fn open_recipe(ctx: &Context<App>, file: web_sys::File) {
 }
 
 /// The share link in the page's address, read.
-fn link_in_address() -> Option<Result<Link, super::shim::LinkError>> {
+fn link_in_address() -> Option<Result<Link, merge_studio::recipe::LinkError>> {
     let hash = gloo::utils::window().location().hash().ok()?;
     hash.strip_prefix("#r=").map(Link::decode)
 }
@@ -239,32 +238,46 @@ fn listeners(link: &yew::html::Scope<App>) -> Vec<EventListener> {
     };
     let (over, leave, drop, hash) = (link.clone(), link.clone(), link.clone(), link.clone());
     vec![
-        on("dragover", Box::new(move |event| {
-            if holds_files(event) {
-                event.prevent_default();
-                over.send_message(Msg::Hover(true));
-            }
-        })),
-        on("dragleave", Box::new(move |event| {
-            // Leaving one element for another is not leaving the page.
-            if event.dyn_ref::<DragEvent>().is_some_and(|event| event.related_target().is_none()) {
-                leave.send_message(Msg::Hover(false));
-            }
-        })),
-        on("drop", Box::new(move |event| {
-            drop.send_message(Msg::Hover(false));
-            if let Some(transfer) = event.dyn_ref::<DragEvent>().filter(|_| holds_files(event)).and_then(DragEvent::data_transfer) {
-                event.prevent_default();
-                let files = drop.callback(Msg::Files);
-                let given = files::of_drop(&transfer);
-                spawn_local(async move { files.emit(given.await) });
-            }
-        })),
-        on("hashchange", Box::new(move |_| {
-            if let Some(opened) = link_in_address() {
-                hash.send_message(Msg::Act(Action::OpenLink(opened)));
-            }
-        })),
+        on(
+            "dragover",
+            Box::new(move |event| {
+                if holds_files(event) {
+                    event.prevent_default();
+                    over.send_message(Msg::Hover(true));
+                }
+            }),
+        ),
+        on(
+            "dragleave",
+            Box::new(move |event| {
+                // Leaving one element for another is not leaving the page.
+                if event.dyn_ref::<DragEvent>().is_some_and(|event| event.related_target().is_none()) {
+                    leave.send_message(Msg::Hover(false));
+                }
+            }),
+        ),
+        on(
+            "drop",
+            Box::new(move |event| {
+                drop.send_message(Msg::Hover(false));
+                if let Some(transfer) =
+                    event.dyn_ref::<DragEvent>().filter(|_| holds_files(event)).and_then(DragEvent::data_transfer)
+                {
+                    event.prevent_default();
+                    let files = drop.callback(Msg::Files);
+                    let given = files::of_drop(&transfer);
+                    spawn_local(async move { files.emit(given.await) });
+                }
+            }),
+        ),
+        on(
+            "hashchange",
+            Box::new(move |_| {
+                if let Some(opened) = link_in_address() {
+                    hash.send_message(Msg::Act(Action::OpenLink(opened)));
+                }
+            }),
+        ),
     ]
 }
 

@@ -27,12 +27,7 @@ pub struct Bound {
 }
 
 /// Binds `names` (in recipe order, the base among them) to the loaded `models`, given the person's choices by name.
-pub fn bind(
-    names: &[String],
-    base: Option<&str>,
-    models: &[&str],
-    chosen: &BTreeMap<String, String>,
-) -> Vec<Bound> {
+pub fn bind(names: &[String], base: Option<&str>, models: &[&str], chosen: &BTreeMap<String, String>) -> Vec<Bound> {
     let known = |name: &String| {
         let by_choice = chosen.get(name).and_then(|model| models.iter().position(|each| each == model));
         let by_name = || models.iter().position(|model| agree(name, model));
@@ -47,8 +42,9 @@ pub fn bind(
 fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
     let is_base = |bound: &Bound| Some(bound.name.as_str()) == base;
     let mut open: Vec<usize> = (0..bound.len()).filter(|&at| bound[at].model.is_none()).collect();
-    let mut spare: Vec<usize> =
-        (0..models.len()).filter(|at| bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at))).collect();
+    let mut spare: Vec<usize> = (0..models.len())
+        .filter(|at| bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at)))
+        .collect();
     if spare.len() < open.len() {
         return;
     }
@@ -75,7 +71,12 @@ fn agree(name: &str, model: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn models_of(names: &[&str], base: Option<&str>, models: &[&str], chosen: &[(&str, &str)]) -> Vec<Option<(usize, How)>> {
+    fn models_of(
+        names: &[&str],
+        base: Option<&str>,
+        models: &[&str],
+        chosen: &[(&str, &str)],
+    ) -> Vec<Option<(usize, How)>> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let chosen = chosen.iter().map(|(name, model)| ((*name).to_owned(), (*model).to_owned())).collect();
         bind(&names, base, models, &chosen).into_iter().map(|bound| bound.model).collect()

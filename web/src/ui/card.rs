@@ -14,12 +14,21 @@ use super::words::model as words;
 pub struct CardProps {
     /// The model.
     pub model: Loaded,
-    /// Its part in the recipe: "base", nothing to say, or none.
-    pub role: Option<AttrValue>,
+    /// Its part in the recipe, if it has one.
+    pub role: Option<Role>,
     /// Whether it must stay for now.
     pub locked: bool,
     /// Where actions go.
     pub act: Callback<Action>,
+}
+
+/// A model's part in the recipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Whether it is the base.
+    pub is_base: bool,
+    /// What the recipe calls it, if not by its name.
+    pub alias: Option<String>,
 }
 
 /// The article.
@@ -33,12 +42,15 @@ pub fn card(props: &CardProps) -> Html {
         <article class={classes!("card", props.role.is_some().then_some("is-used"))} aria-labelledby={title.clone()}>
             <div class="card-head">
                 <h3 id={title}>{ name }</h3>
-                if let Some(role) = props.role.as_ref().filter(|role| !role.is_empty()) {
-                    <span class="tag">{ role.clone() }</span>
+                if props.role.as_ref().is_some_and(|role| role.is_base) {
+                    <span class="tag">{ words::ROLE_BASE }</span>
                 }
                 <button type="button" class="icon" aria-label={words::remove(name)} onclick={remove}
                     disabled={props.locked} title={props.locked.then_some(words::IN_USE)}>{ "×" }</button>
             </div>
+            if let Some(alias) = props.role.as_ref().and_then(|role| role.alias.as_ref()) {
+                <p class="card-alias">{ words::stands_for(alias) }</p>
+            }
             { match state {
                 Opening::Reading => html! { <p class="aside">{ words::READING }</p> },
                 Opening::Failed(error) => html! { <p class="note is-error" role="alert">{ words::open_error(error) }</p> },

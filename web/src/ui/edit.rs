@@ -78,20 +78,13 @@ pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
 pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Recipe {
     let mut names: Vec<&str> = models.to_vec();
     names.sort_by_key(|name| !name.to_lowercase().contains("base"));
-    let base = if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
+    let base =
+        if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
     let room = info.models.1.map_or(usize::MAX, |most| most - usize::from(base.is_some()));
-    let entries = names.into_iter().take(room).map(|name| ModelEntry { model: name.to_owned(), ..ModelEntry::default() });
+    let entries =
+        names.into_iter().take(room).map(|name| ModelEntry { model: name.to_owned(), ..ModelEntry::default() });
     let recipe = Recipe { base_model: base, models: entries.collect(), ..Recipe::default() };
     apply(&recipe, Edit::Method(info.id.to_owned()), methods)
-}
-
-/// The value that counts for an input: its own, or the recipe's, or none (then the default counts).
-pub fn effective<'a>(recipe: &'a Recipe, owner: Owner, parameter: &str) -> Option<&'a Setting> {
-    let own = match owner {
-        Owner::Recipe => None,
-        Owner::Model(at) => recipe.models.get(at).and_then(|entry| entry.parameters.get(parameter)),
-    };
-    own.or_else(|| recipe.parameters.get(parameter))
 }
 
 /// The parameters that an entry of `models` can have of its own.
@@ -228,7 +221,6 @@ mod tests {
         recipe.parameters.insert("weight".into(), number(0.4));
         let recipe = apply(&recipe, Edit::Add("a".into()), &methods);
         assert!(recipe.models[0].parameters.is_empty());
-        assert_eq!(effective(&recipe, Owner::Model(0), "weight"), Some(&number(0.4)));
     }
 
     #[test]

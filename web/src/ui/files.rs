@@ -103,7 +103,7 @@ pub async fn text_of(file: &File) -> Option<String> {
 
 /// Saves a file under a name, through a link that is clicked.
 pub fn save(blob: &web_sys::Blob, name: &str) {
-    let Ok(url) = web_sys::Url::create_object_url_with_blob(blob) else { return };
+    let Some(url) = link_to(blob) else { return };
     let document = gloo::utils::document();
     if let Ok(link) = document.create_element("a") {
         let link: web_sys::HtmlAnchorElement = link.unchecked_into();
@@ -112,9 +112,20 @@ pub fn save(blob: &web_sys::Blob, name: &str) {
         link.click();
     }
     // The download holds the bytes by then, but takes a moment to say so.
-    let revoke = Closure::once_into_js(move || drop(web_sys::Url::revoke_object_url(&url)));
+    let revoke = Closure::once_into_js(move || forget_link(&url));
     let window = gloo::utils::window();
     let _ = window.set_timeout_with_callback_and_timeout_and_arguments_0(revoke.unchecked_ref(), 60_000);
+}
+
+/// An address of a file, until [`forget_link`].
+pub fn link_to(blob: &web_sys::Blob) -> Option<String> {
+    web_sys::Url::create_object_url_with_blob(blob).ok()
+}
+
+/// Gives an address back, so that the browser can let go of the file.
+pub fn forget_link(link: &str) {
+    // An address that is gone already is as good.
+    let _ = web_sys::Url::revoke_object_url(link);
 }
 
 /// A text as something to save.

@@ -73,9 +73,9 @@ fn base(props: &FormProps, info: &MethodInfo) -> Html {
         }
     }
     names.sort_unstable();
-    let choose = props.act.reform(|event: Event| {
-        Action::Edit(Edit::Base(Some(selected(&event)).filter(|name| !name.is_empty())))
-    });
+    let choose = props
+        .act
+        .reform(|event: Event| Action::Edit(Edit::Base(Some(selected(&event)).filter(|name| !name.is_empty()))));
     let none = if info.base == BaseUse::Required { words::CHOOSE_BASE } else { words::NO_BASE };
     html! {
         <div class="field">

@@ -53,12 +53,15 @@ fn bare(paths: &[String]) -> Vec<Group> {
 
 /// Whether it is a recipe rather than a part of a model.
 pub fn is_recipe(path: &str) -> bool {
-    let path = path.to_lowercase();
-    path.ends_with(".yaml") || path.ends_with(".yml")
+    has_extension(path, "yaml") || has_extension(path, "yml")
 }
 
 fn is_weights(path: &str) -> bool {
-    path.to_lowercase().ends_with(".safetensors")
+    has_extension(path, "safetensors")
+}
+
+fn has_extension(path: &str, extension: &str) -> bool {
+    path.rsplit_once('.').is_some_and(|(_, last)| last.eq_ignore_ascii_case(extension))
 }
 
 fn is_below(path: &str, folder: &str) -> bool {

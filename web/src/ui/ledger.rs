@@ -74,11 +74,11 @@ fn row(plan: &Plan, job: &Job) -> Html {
     html! {
         <tr key={job.name.clone()}>
             <th scope="row">{ &job.name }</th>
+            <td>{ rule(plan, job) }</td>
+            <td>{ for parameters(plan, job).into_iter().map(|line| html! { <div>{ line }</div> }) }</td>
+            <td>{ sources(plan, job) }</td>
             <td class="is-number">{ numbers::shape(&job.shape) }</td>
             <td>{ job.dtype.name() }</td>
-            <td>{ sources(plan, job) }</td>
-            <td>{ parameters(plan, job) }</td>
-            <td>{ rule(plan, job) }</td>
         </tr>
     }
 }
@@ -96,7 +96,7 @@ fn matches_all(plan: &Plan, job: &Job, wanted: &str) -> bool {
 /// The inputs by name, with a source's own name where it has another one.
 fn sources(plan: &Plan, job: &Job) -> String {
     let name = |source: &merge_studio::plan::SourceTensor| {
-        let input = plan.inputs.get(source.input).map_or("", |input| input.name.as_str());
+        let input = short(plan.inputs.get(source.input).map_or("", |input| input.name.as_str()));
         if source.name == job.name { input.to_owned() } else { format!("{input} ({})", source.name) }
     };
     job.sources.iter().map(name).collect::<Vec<_>>().join(", ")
@@ -109,15 +109,28 @@ fn rule(plan: &Plan, job: &Job) -> String {
     }
 }
 
-/// Resolved parameters: those of each source by name, then the shared ones.
-fn parameters(plan: &Plan, job: &Job) -> String {
-    let Rule::Merge(merge) = &job.rule else { return String::new() };
+/// Resolved parameters, a line each: those of the sources (once where all have the same), then the shared ones.
+fn parameters(plan: &Plan, job: &Job) -> Vec<String> {
+    let Rule::Merge(merge) = &job.rule else { return Vec::new() };
     let values = |values: &BTreeMap<String, Value>| {
-        values.iter().map(|(name, value)| format!("{name} {}", points::plain(value))).collect::<Vec<_>>().join(" ")
+        values.iter().map(|(name, value)| format!("{name} {}", points::plain(value))).collect::<Vec<_>>().join(" · ")
     };
-    let sources = job.sources.iter().zip(&merge.parameters.inputs).filter(|(_, own)| !own.is_empty());
-    let name = |input: usize| plan.inputs.get(input).map_or("", |input| input.name.as_str());
-    let of_source = sources.map(|(source, own)| format!("{}: {}", name(source.input), values(own)));
-    let shared = Some(values(&merge.parameters.shared)).filter(|shared| !shared.is_empty());
-    of_source.chain(shared).collect::<Vec<_>>().join("; ")
+    let named: Vec<(&str, String)> = job
+        .sources
+        .iter()
+        .zip(&merge.parameters.inputs)
+        .filter(|(_, own)| !own.is_empty())
+        .map(|(source, own)| (plan.inputs.get(source.input).map_or("", |input| input.name.as_str()), values(own)))
+        .collect();
+    let mut lines = match named.first() {
+        Some((_, first)) if named.len() > 1 && named.iter().all(|(_, own)| own == first) => vec![words::each(first)],
+        _ => named.iter().map(|(name, own)| format!("{}: {own}", short(name))).collect(),
+    };
+    lines.extend(Some(values(&merge.parameters.shared)).filter(|shared| !shared.is_empty()));
+    lines
+}
+
+/// The last part of a path: enough to tell the inputs of one recipe apart.
+fn short(name: &str) -> &str {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name)
 }

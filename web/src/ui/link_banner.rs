@@ -37,7 +37,7 @@ pub fn link_banner(props: &LinkBannerProps) -> Html {
     let unchanged = link.recipe == props.state.text && link.seed == props.state.seed;
     let back = props.act.reform(|_: MouseEvent| Action::LeaveLink);
     html! {
-        <div class="banner" role="status">
+        <div class="banner">
             <p><strong>{ words::LINK_OPENED }</strong>{ " " }{ words::LINK_WAITS }</p>
             if !unchanged {
                 <p>{ words::LINK_CHANGED }</p>

@@ -80,10 +80,8 @@ impl Merging {
     pub fn hear(&mut self, event: Event) {
         match (&mut *self, event) {
             (Self::Running { progress, .. }, Event::Progress(now)) => *progress = Some(now),
-            (Self::Running { notices, .. }, Event::Notice(notice)) => {
-                if !notices.contains(&notice) {
-                    notices.push(notice);
-                }
+            (Self::Running { notices, .. }, Event::Notice(notice)) if !notices.contains(&notice) => {
+                notices.push(notice);
             }
             (Self::Running { started, .. }, Event::Finished { files, report }) => {
                 let outcome = Outcome {

@@ -33,7 +33,6 @@ mod results;
 mod run_pane;
 mod setting;
 mod shared;
-mod shim;
 mod state;
 mod theme;
 mod words;

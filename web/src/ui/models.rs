@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use super::card::Card;
+use super::card::{Card, Role};
 use super::files::{self, Given};
 use super::shared::Shared;
 use super::state::{Action, State};
@@ -40,10 +40,10 @@ pub fn models(props: &ModelsProps) -> Html {
     let demo = props.on_demo.reform(|_: MouseEvent| ());
     let base = state.form.as_ref().and_then(|form| form.base_model.clone());
     let bound = state.bound();
-    let role = |at: usize| {
-        bound.iter().find(|bound| bound.model.is_some_and(|(model, _)| model == at)).map(|bound| {
-            if Some(&bound.name) == base.as_ref() { AttrValue::from(words::ROLE_BASE) } else { AttrValue::from("") }
-        })
+    let role = |at: usize, name: &str| {
+        let bound = bound.iter().find(|bound| bound.model.is_some_and(|(model, _)| model == at))?;
+        let alias = (bound.name != name).then(|| bound.name.clone());
+        Some(Role { is_base: Some(&bound.name) == base.as_ref(), alias })
     };
     let has_demo = state.models.iter().any(|model| model.name.starts_with("demo-"));
     html! {
@@ -51,6 +51,7 @@ pub fn models(props: &ModelsProps) -> Html {
             <div class="pane-head">
                 <h2 id="models-title"><span class="step" aria-hidden="true">{ "1" }</span>{ words::REGION }</h2>
             </div>
+            <div class={classes!("give", state.models.is_empty().then_some("is-empty"))}>
             if state.models.is_empty() {
                 <p class="teach">{ words::EMPTY }</p>
             }
@@ -67,12 +68,13 @@ pub fn models(props: &ModelsProps) -> Html {
             if state.models.is_empty() {
                 <p class="aside">{ words::EMPTY_DEMO }</p>
             }
+            </div>
             if !state.missed.is_empty() {
                 <p class="note">{ words::missed(&state.missed) }</p>
             }
             <div class="cards">
                 { for state.models.iter().enumerate().map(|(at, model)| html! {
-                    <Card key={model.id.0} model={model.clone()} role={role(at)} locked={state.is_merging()} act={props.act.clone()} />
+                    <Card key={model.id.0} model={model.clone()} role={role(at, &model.name)} locked={state.is_merging()} act={props.act.clone()} />
                 }) }
             </div>
         </section>

@@ -20,7 +20,9 @@ fn value(word: &str, kind: ParameterKind) -> Option<Value> {
         (ParameterKind::Flag, "true" | "yes" | "on") => Some(Value::Flag(true)),
         (ParameterKind::Flag, "false" | "no" | "off") => Some(Value::Flag(false)),
         (ParameterKind::Flag, _) => None,
-        (ParameterKind::Number { .. }, word) => word.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Number),
+        (ParameterKind::Number { .. }, word) => {
+            word.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Number)
+        }
     }
 }
 

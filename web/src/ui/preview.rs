@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use merge_studio::plan::{CopyReason, LeftOutReason, Plan, PlanNotice, Rule};
 use yew::prelude::*;
 
+use super::numbers;
 use super::shared::Shared;
 use super::words::run as words;
-use super::numbers;
 
 /// More notices of one kind than this are folded away.
 const SHOWN_NOTICES: usize = 4;
@@ -80,7 +80,8 @@ fn notices(all: &[PlanNotice]) -> Html {
 
 /// How many tensors are copied, by reason.
 fn copies(plan: &Plan) -> BTreeMap<&'static str, u64> {
-    let reason = |rule: &Rule| -> Option<CopyReason> { if let Rule::Copy(reason) = rule { Some(*reason) } else { None } };
+    let reason =
+        |rule: &Rule| -> Option<CopyReason> { if let Rule::Copy(reason) = rule { Some(*reason) } else { None } };
     let mut counts = BTreeMap::new();
     for reason in plan.jobs.iter().filter_map(|job| reason(&job.rule)) {
         *counts.entry(words::copied(reason)).or_default() += 1;

@@ -29,7 +29,10 @@ pub fn progress_view(props: &ProgressProps) -> Html {
     let share = if progress.bytes_total == 0 { 0.0 } else { progress.bytes_done as f64 / progress.bytes_total as f64 };
     let percent = share * 100.0;
     let done = words::of(&numbers::bytes(progress.bytes_done), &numbers::bytes(progress.bytes_total));
-    let tensors = words::of(&progress.tensors_done.to_string(), &super::words::count(progress.tensors_total.into(), "tensor", "tensors"));
+    let tensors = words::of(
+        &progress.tensors_done.to_string(),
+        &super::words::count(progress.tensors_total.into(), "tensor", "tensors"),
+    );
     let left = (progress.rate > 0.0)
         .then(|| words::left(progress.bytes_total.saturating_sub(progress.bytes_done) as f64 / progress.rate));
     html! {

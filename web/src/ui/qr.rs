@@ -30,8 +30,10 @@ pub fn qr_code(props: &QrCodeProps) -> Html {
 /// Width with its border, and the dark modules as a path.
 fn drawing(text: &str) -> Option<(i32, String)> {
     let code = Code::encode_text(text, QrCodeEcc::Low).ok()?;
-    let dark = (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y))).filter(|&(x, y)| code.get_module(x, y));
-    let path = dark.map(|(x, y)| format!("M{},{}h1v1h-1z", x + BORDER, y + BORDER)).collect();
+    let dark =
+        (0..code.size()).flat_map(|y| (0..code.size()).map(move |x| (x, y))).filter(|&(x, y)| code.get_module(x, y));
+    let squares: Vec<String> = dark.map(|(x, y)| format!("M{},{}h1v1h-1z", x + BORDER, y + BORDER)).collect();
+    let path = squares.concat();
     Some((code.size() + 2 * BORDER, path))
 }
 

@@ -13,6 +13,9 @@ use super::words::{self as common, recipe as words};
 use super::yaml::Yaml;
 use super::{field, files};
 
+/// More repairs than this are folded away: the recipe below matters more.
+const SHOWN_NOTES: usize = 3;
+
 /// Properties of [`RecipePane`].
 #[derive(Properties, PartialEq)]
 pub struct RecipePaneProps {
@@ -44,6 +47,7 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
             if blank {
                 <p class="teach">{ words::EMPTY }</p>
             }
+            <Bindings state={state.clone()} act={props.act.clone()} />
             { tabs(state.tab, &props.act) }
             if state.tab == Tab::Form {
                 <div id="panel-form" role="tabpanel" aria-labelledby="tab-form">
@@ -68,7 +72,6 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
                 </div>
             }
             <Problems checked={Shared(state.checked.clone())} {blank} act={props.act.clone()} on_go={props.on_go.clone()} />
-            <Bindings state={state.clone()} act={props.act.clone()} />
         </section>
     }
 }
@@ -121,9 +124,12 @@ fn repair_banner(state: &State, act: &Callback<Action>) -> Html {
     match &state.repair {
         None => html! {},
         Some(Repaired::Done { notes, .. }) => html! {
-            <div class="banner" role="status">
+            <div class="banner" role="alert">
                 <p><strong>{ words::REPAIRED }</strong></p>
-                <ul>{ for notes.iter().map(|note| html! { <li>{ note }</li> }) }</ul>
+                <details open={notes.len() <= SHOWN_NOTES}>
+                    <summary>{ words::repairs(notes.len() as u64) }</summary>
+                    <ul>{ for notes.iter().map(|note| html! { <li>{ common::sentence(note) }</li> }) }</ul>
+                </details>
                 <div class="buttons">
                     <button type="button" class="quiet" onclick={act.reform(|_: MouseEvent| Action::UndoRepair)}>{ words::UNDO_REPAIR }</button>
                     <button type="button" class="quiet" onclick={dismiss}>{ common::DISMISS }</button>
@@ -131,9 +137,9 @@ fn repair_banner(state: &State, act: &Callback<Action>) -> Html {
             </div>
         },
         Some(Repaired::Refused(why)) => html! {
-            <div class="banner is-warning" role="status">
+            <div class="banner is-warning" role="alert">
                 <p><strong>{ words::NOT_REPAIRED }</strong></p>
-                <p>{ why }</p>
+                <p>{ common::sentence(why) }</p>
                 <div class="buttons"><button type="button" class="quiet" onclick={dismiss}>{ common::DISMISS }</button></div>
             </div>
         },

@@ -1,7 +1,6 @@
 //! The result: what to take away, what it cost, and the link that reproduces it.
 
-use merge_studio::kernel::BackendKind;
-use super::shim::Link;
+use merge_studio::recipe::Link;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
 
@@ -13,6 +12,7 @@ use super::state::{self, Action};
 use super::words::run as words;
 use super::{files, numbers};
 use crate::bridge::Bridge;
+use crate::protocol::{BackendKind, ResultFile};
 
 /// The folder inside the zip, and the zip's stem.
 const FOLDER: &str = "merged-model";
@@ -131,7 +131,7 @@ fn take(props: &TakeProps) -> Html {
                 <button type="button" class="quiet" onclick={discard}>{ words::DISCARD }</button>
             </div>
             if let Some(saving) = &*saving {
-                <p class="aside" role="status">{ saving }</p>
+                <p class="aside" aria-live="polite">{ saving }</p>
             }
         </>
     }
@@ -144,20 +144,25 @@ struct FilesProps {
     bridge: Bridge,
 }
 
-/// One link a file. The browser's handle on a file is made when the link is pressed, not before.
+/// One link a file: plain links, so that the browser's own "save as" works as well.
 #[component(Files)]
 fn result_files(props: &FilesProps) -> Html {
-    let file = |file: &crate::protocol::ResultFile| {
-        let (bridge, name) = (props.bridge.clone(), file.name.clone());
-        let save = Callback::from(move |event: MouseEvent| {
-            event.prevent_default();
-            if let Some(blob) = bridge.result_file(&name) {
-                files::save(&blob, &name);
-            }
+    let names: Vec<String> = props.outcome.files.iter().map(|file| file.name.clone()).collect();
+    let links = use_state_eq(Vec::<Option<String>>::new);
+    {
+        let (bridge, links) = (props.bridge.clone(), links.clone());
+        use_effect_with(names, move |names| {
+            let made: Vec<Option<String>> =
+                names.iter().map(|name| files::link_to(&bridge.result_file(name)?)).collect();
+            links.set(made.clone());
+            move || made.into_iter().flatten().for_each(|link| files::forget_link(&link))
         });
+    }
+    let file = |(at, file): (usize, &ResultFile)| {
+        let link = links.get(at).cloned().flatten();
         html! {
             <li key={file.name.clone()}>
-                <a href={format!("#{}", file.name)} onclick={save}>{ &file.name }</a>
+                <a href={link} download={file.name.clone()}>{ &file.name }</a>
                 <span class="is-number">{ numbers::bytes(file.len) }</span>
                 if let Some(hash) = props.outcome.hashes.get(&file.name) {
                     <code class="hash" title="SHA-256">{ hash }</code>
@@ -167,7 +172,7 @@ fn result_files(props: &FilesProps) -> Html {
             </li>
         }
     };
-    html! { <ul class="files" aria-labelledby="files-title">{ for props.outcome.files.iter().map(file) }</ul> }
+    html! { <ul class="files" aria-labelledby="files-title">{ for props.outcome.files.iter().enumerate().map(file) }</ul> }
 }
 
 /// Properties of [`Share`].
@@ -204,7 +209,7 @@ fn share(props: &ShareProps) -> Html {
                 <button type="button" class="quiet" aria-expanded={picture.to_string()} onclick={toggle}>
                     { if *picture { words::HIDE_QR } else { words::SHOW_QR } }
                 </button>
-                <span role="status" class="aside">{ if *copied == Some(true) { words::LINK_COPIED } else { "" } }</span>
+                <span aria-live="polite" class="aside">{ if *copied == Some(true) { words::LINK_COPIED } else { "" } }</span>
             </div>
             if *copied == Some(false) {
                 <p class="aside">{ words::LINK_HERE }</p>

@@ -139,13 +139,11 @@ fn as_kind(setting: &Setting, kind: &str, info: &ParameterInfo) -> Setting {
             Setting::Gradient(_) => setting.clone(),
             _ => Setting::Gradient(vec![value; 3]),
         },
-        FILTERS => match setting {
-            Setting::Filters(_) => setting.clone(),
-            _ => {
-                let attention = (Some("self_attn".to_owned()), Setting::Scalar(value));
-                Setting::Filters(vec![attention, (None, setting.clone())])
-            }
-        },
+        FILTERS if matches!(setting, Setting::Filters(_)) => setting.clone(),
+        FILTERS => {
+            let attention = (Some("self_attn".to_owned()), Setting::Scalar(value));
+            Setting::Filters(vec![attention, (None, setting.clone())])
+        }
         _ => Setting::Scalar(value),
     }
 }

@@ -7,13 +7,12 @@ use std::rc::Rc;
 
 use merge_studio::model::Model;
 use merge_studio::plan::{self, Plan, PlanOptions};
-use merge_studio::recipe::{self, Checked, MethodInfo, Recipe, Severity};
+use merge_studio::recipe::{self, Checked, Link, LinkError, LinkInput, MethodInfo, Problem, Recipe, Repair, Severity};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{self, Agreement};
 use super::binding::{self, Bound};
 use super::edit::{self, Edit};
-use super::shim::{self, Link, LinkError, LinkInput, Repair};
 use super::merging::{Merging, Outcome, Started};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
@@ -190,7 +189,10 @@ pub struct Wanted {
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub enum Action {
-    Opening { id: ModelId, name: String },
+    Opening {
+        id: ModelId,
+        name: String,
+    },
     Remove(ModelId),
     Heard(Event),
     /// Typed in the editor.
@@ -203,7 +205,10 @@ pub enum Action {
     /// The fix of the problem at this index.
     Fix(usize),
     Show(Tab),
-    Choose { name: String, model: Option<String> },
+    Choose {
+        name: String,
+        model: Option<String>,
+    },
     RunOn(RunOn),
     Seed(u64),
     /// A plan was asked for, or (without a token) can't be.
@@ -334,15 +339,18 @@ impl State {
 
     fn give(&mut self, text: String) {
         self.repair = None;
-        match shim::repair(&text, &self.methods) {
+        match recipe::repair(&text, &self.methods) {
             Repair::NotNeeded => self.set_text(text),
             Repair::Repaired { text: repaired, notes } => {
-                self.repair = Some(Repaired::Done { before: text, notes: notes.iter().map(ToString::to_string).collect() });
+                self.repair =
+                    Some(Repaired::Done { before: text, notes: notes.iter().map(ToString::to_string).collect() });
                 self.set_text(repaired);
             }
             Repair::Refused(reason) => {
                 self.set_text(text);
-                if !self.text.trim().is_empty() && self.checked.recipe.is_none() {
+                // Where every error has a button of its own, there is no more to say.
+                let is_open = |problem: &Problem| problem.severity == Severity::Error && problem.fix.is_none();
+                if self.checked.problems.iter().any(is_open) {
                     self.repair = Some(Repaired::Refused(reason.to_string()));
                 }
             }

@@ -18,7 +18,9 @@ use super::words::recipe as words;
 /// The editor's bundle, relative to the page.
 const MODULE: &str = "editor.js";
 
-#[wasm_bindgen(inline_js = "export function importModule(path) { return import(new URL(path, document.baseURI).href); }")]
+#[wasm_bindgen(
+    inline_js = "export function importModule(path) { return import(new URL(path, document.baseURI).href); }"
+)]
 extern "C" {
     #[wasm_bindgen(js_name = importModule)]
     fn import_module(path: &str) -> Promise;
@@ -143,7 +145,14 @@ impl Component for Yaml {
             (Some(module), Some(parent)) => {
                 let module: Module = module.unchecked_into();
                 let text = &ctx.props().text;
-                Loading::Ready(module.create(&parent, text, words::EDITOR, &self.on_change, &self.on_complete, &self.on_fix))
+                Loading::Ready(module.create(
+                    &parent,
+                    text,
+                    words::EDITOR,
+                    &self.on_change,
+                    &self.on_complete,
+                    &self.on_fix,
+                ))
             }
             _ => Loading::Failed,
         };

@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use js_sys::{Array, ArrayBuffer, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array};
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::plan::Plan;
 use merge_studio::run::{self, Bench, Limits, RunError, Sink, WriteError};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::spawn_local;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, MessageEvent, MessagePort};
 
 use super::{hash, on_message};
@@ -29,6 +29,8 @@ struct Compute {
     inject: Option<Inject>,
     /// The GPU while it is not on the bench.
     gpu: RefCell<Option<Gpu>>,
+    /// The merge that this worker last heard of: what it hashes must be of that one.
+    merge_number: Cell<u32>,
     /// Taken out while a job runs.
     merge: RefCell<Option<Merge>>,
     flow: Rc<Flow>,
@@ -78,6 +80,7 @@ pub(super) fn start(port: &MessagePort, gpu: bool, inject: Option<Inject>) {
         port: port.clone(),
         inject,
         gpu: RefCell::default(),
+        merge_number: Cell::new(0),
         merge: RefCell::default(),
         flow: Rc::default(),
         jobs: Cell::new(0),
@@ -100,12 +103,15 @@ impl Compute {
         if !scope.is_secure_context() {
             return GpuState::Absent(NoGpu::InsecureContext);
         }
-        if !js_sys::Reflect::get(&scope.navigator(), &"gpu".into()).is_ok_and(|gpu| gpu.is_object()) {
+        if !Reflect::get(&scope.navigator(), &"gpu".into()).is_ok_and(|gpu| gpu.is_object()) {
             return GpuState::Absent(NoGpu::Unsupported);
         }
         match Gpu::open().await {
             Ok(gpu) => {
-                let adapter = gpu.name();
+                let adapter = match gpu.name() {
+                    unnamed if unnamed.is_empty() => adapter_name().await.unwrap_or_default(),
+                    name => name,
+                };
                 self.gpu.replace(Some(gpu));
                 GpuState::Ready { adapter }
             }
@@ -125,11 +131,14 @@ impl Compute {
             ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
             ToCompute::Run { job } => spawn_local(async move { self.run(job).await }),
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
-            ToCompute::Hash { merge, file } => {
-                self.rest();
-                let sha256 = WebFile::new(beside.unchecked_into::<Blob>()).ok().and_then(|file| hash::sha256(&file));
+            ToCompute::Hash { merge, file } => spawn_local(async move {
+                let wanted = || self.merge_number.get() <= merge;
+                let sha256 = match WebFile::new(beside.unchecked_into::<Blob>()) {
+                    Ok(file) => hash::sha256(&file, wanted).await,
+                    Err(_) => None,
+                };
                 self.tell(&FromCompute::Hashed { merge, file, sha256 });
-            }
+            }),
         }
     }
 
@@ -143,6 +152,7 @@ impl Compute {
 
     fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
         self.rest();
+        self.merge_number.set(number);
         let inputs = files.unchecked_ref::<Array>().iter().map(|files| {
             files.unchecked_into::<Array>().iter().map(|file| WebFile::new(file.unchecked_into())).collect()
         });
@@ -189,6 +199,20 @@ impl Compute {
         }
         self.merge.replace(Some(merge));
     }
+}
+
+/// What the browser says of the adapter, where its driver's name is kept from pages.
+async fn adapter_name() -> Option<String> {
+    let get = |of: &JsValue, name: &str| Reflect::get(of, &name.into()).ok();
+    let gpu = get(&super::scope().navigator(), "gpu")?;
+    let request: Function = get(&gpu, "requestAdapter")?.dyn_into().ok()?;
+    let adapter = JsFuture::from(request.call0(&gpu).ok()?.dyn_into::<Promise>().ok()?).await.ok()?;
+    let info = get(&adapter, "info")?;
+    let words = |names: &[&str]| {
+        let words = names.iter().filter_map(|name| get(&info, name)?.as_string()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ")
+    };
+    Some(words(&["description"])).filter(|name| !name.is_empty()).or_else(|| Some(words(&["vendor", "architecture"])))
 }
 
 /// The desk, as the engine's place to write to.

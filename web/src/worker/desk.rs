@@ -18,10 +18,12 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MessageEvent, MessagePort};
 
 use super::finish::{Finished, SmallBlob, small_blobs};
-use super::merge::{Merge, limits, peak_memory};
+use super::merge::{Merge, limits, nothing_done, peak_memory};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
-use crate::protocol::{Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage};
+use crate::protocol::{
+    Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
+};
 use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
 
 /// A plan that can be run.
@@ -60,6 +62,8 @@ struct State {
     run_on: RunOn,
     merge: Option<Merge>,
     small: Vec<SmallBlob>,
+    /// The weight files of the running merge's inputs, an array an input.
+    sources: Array,
     finished: Option<Finished>,
 }
 
@@ -87,6 +91,7 @@ pub(super) fn start(session: String, workers: u32) {
             run_on: RunOn::Auto,
             merge: None,
             small: Vec::new(),
+            sources: Array::new(),
             finished: None,
         }),
         line: RefCell::default(),
@@ -134,10 +139,12 @@ impl Desk {
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
                 Request::Cancel => {
-                    self.dismiss();
-                    if self.drop_merge().await {
-                        say(&Event::Cancelled);
+                    self.state.borrow_mut().finished = None;
+                    if !self.drop_merge().await {
+                        // It had just finished.
+                        self.store().clear().await;
                     }
+                    say(&Event::Cancelled);
                 }
                 Request::Discard => {
                     self.state.borrow_mut().finished = None;
@@ -154,7 +161,8 @@ impl Desk {
     }
 
     async fn open(&self, id: ModelId, name: String, paths: Vec<String>, files: &JsValue) {
-        let files = files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
+        let files =
+            files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
         let files = match files.collect::<Result<Vec<_>, JsValue>>() {
             Ok(files) => paths.into_iter().zip(files).collect(),
             Err(error) => return say(&Event::OpenFailed { id, error: OpenError::Browser(words(&error)) }),
@@ -182,6 +190,9 @@ impl Desk {
         let prepared = {
             let mut state = self.state.borrow_mut();
             state.finished = None;
+            for compute in state.computes.values_mut() {
+                compute.hashing = None;
+            }
             state.merges += 1;
             state.run_on = run_on;
             state.prepare(token)
@@ -190,6 +201,7 @@ impl Desk {
             Ok(prepared) => prepared,
             Err(error) => return say(&Event::MergeFailed { error }),
         };
+        say(&Event::Progress(nothing_done(&plan)));
         let store = self.store();
         store.clear().await;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
@@ -329,7 +341,10 @@ impl Desk {
                 self.hand_out();
             }
             // From a merge that was cancelled or failed.
-            FromCompute::Window { .. } | FromCompute::Working { .. } | FromCompute::Done { .. } | FromCompute::Failed { .. } => {}
+            FromCompute::Window { .. }
+            | FromCompute::Working { .. }
+            | FromCompute::Done { .. }
+            | FromCompute::Failed { .. } => {}
         }
     }
 
@@ -374,12 +389,10 @@ impl Desk {
                 let desk = self.clone();
                 spawn_local(async move {
                     let error = match error {
-                        MergeError::NoSpace { short: None } => {
-                            match short_of(OutputError::NoSpace(None), left).await {
-                                OutputError::NoSpace(short) => MergeError::NoSpace { short },
-                                OutputError::Failed(_) => MergeError::NoSpace { short: None },
-                            }
-                        }
+                        MergeError::NoSpace { short: None } => match short_of(OutputError::NoSpace(None), left).await {
+                            OutputError::NoSpace(short) => MergeError::NoSpace { short },
+                            OutputError::Failed(_) => MergeError::NoSpace { short: None },
+                        },
                         error => error,
                     };
                     desk.fail(error);
@@ -432,22 +445,15 @@ impl Desk {
         };
         let Some((number, output)) = taken else { return };
         let weights = output.finish().await;
-        let mut state = self.state.borrow_mut();
         // It may have been cancelled in the meantime.
-        if state.merge.as_ref().is_none_or(|merge| merge.number != number) {
-            return;
-        }
+        let running =
+            self.state.borrow().merge.as_ref().filter(|merge| merge.number == number).map(|merge| merge.plan.clone());
+        let Some(plan) = running else { return };
         let weights = match weights {
             Ok(weights) => weights,
-            Err(error) => {
-                let plan = state.merge.as_ref().map(|merge| merge.plan.clone());
-                drop(state);
-                if let Some(plan) = plan {
-                    self.stop(merge_error(error, &plan)).await;
-                }
-                return;
-            }
+            Err(error) => return self.stop(merge_error(error, &plan)).await,
         };
+        let mut state = self.state.borrow_mut();
         let small = std::mem::take(&mut state.small);
         let Some(merge) = state.merge.take() else { return };
         let report = merge.report(Date::now());
@@ -516,8 +522,11 @@ impl State {
         options.metadata = output::metadata(&recipe, options.seed, &inputs);
         match plan::plan(&recipe, &self.models, &bound, &options) {
             Ok(plan) => {
-                let event =
-                    Event::Planned { token, plan: Box::new(plan.clone()), peak_memory: peak_memory(&plan, self.workers) };
+                let event = Event::Planned {
+                    token,
+                    plan: Box::new(plan.clone()),
+                    peak_memory: peak_memory(&plan, self.workers),
+                };
                 self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
                 event
             }
@@ -530,11 +539,18 @@ impl State {
         Event::PlanFailed { token, error }
     }
 
-    /// The plan to run and the small files beside its weights.
-    fn prepare(&self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
+    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
+    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
         let small = output::small_files(&latest.plan, &latest.recipe, &self.models);
         let small = small_blobs(small, &latest.plan, &self.folders)?;
+        let weights = latest.plan.inputs.iter().map(|input| {
+            match (self.folders.get(input.model), self.models.get(input.model)) {
+                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+                _ => Array::new(),
+            }
+        });
+        self.sources = weights.collect();
         Ok((latest.plan.clone(), small))
     }
 
@@ -550,16 +566,8 @@ impl State {
             limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
             gpu: on_gpu,
         };
-        let files: Array = merge
-            .plan
-            .inputs
-            .iter()
-            .map(|input| match (self.folders.get(input.model), self.models.get(input.model)) {
-                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
-                _ => Array::new(),
-            })
-            .collect();
-        wire::post(&compute.port, &message, Some(&files), None);
+        // Not from the models: one of them may have been closed meanwhile.
+        wire::post(&compute.port, &message, Some(&self.sources), None);
     }
 
     /// A worker is gone; what it was hashing is hashed by another.

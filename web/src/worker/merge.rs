@@ -40,7 +40,17 @@ pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
     let raw = |job: &Job| job.sources.iter().map(|source| source.len).sum::<u64>() + job.len;
     let largest = plan.jobs.iter().map(raw).max().unwrap_or(0);
     let total: u64 = plan.jobs.iter().map(|job| job.len).sum();
-    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len()))) + total.min(u64::from(workers) * IN_FLIGHT)
+    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len())))
+        + total.min(u64::from(workers) * IN_FLIGHT)
+}
+
+/// What is said before the first byte is read.
+pub(super) fn nothing_done(plan: &Plan) -> Progress {
+    Progress {
+        bytes_total: plan.jobs.iter().map(|job| job.len).sum(),
+        tensors_total: plan.jobs.len() as u32,
+        ..Progress::default()
+    }
 }
 
 /// Whether the GPU can make this tensor at all.
@@ -75,7 +85,13 @@ pub(super) struct Merge {
 
 impl Merge {
     /// A merge of which nothing is done. Writes the headers.
-    pub(super) fn new(number: u32, plan: Rc<Plan>, mut output: Output, gpu: bool, started: f64) -> Result<Self, OutputError> {
+    pub(super) fn new(
+        number: u32,
+        plan: Rc<Plan>,
+        mut output: Output,
+        gpu: bool,
+        started: f64,
+    ) -> Result<Self, OutputError> {
         let mut header_crcs = Vec::new();
         for (index, file) in plan.files.iter().enumerate() {
             output.write(index, 0, &Uint8Array::from(file.header.as_slice()))?;
@@ -83,7 +99,8 @@ impl Merge {
         }
         let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
         for batch in run::batches(&plan) {
-            let (on_gpu, on_cpu): (Vec<_>, Vec<_>) = batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
+            let (on_gpu, on_cpu): (Vec<_>, Vec<_>) =
+                batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
             gpus.extend((!on_gpu.is_empty()).then_some(on_gpu));
             cpus.extend((!on_cpu.is_empty()).then_some(on_cpu));
         }
@@ -166,8 +183,11 @@ impl Merge {
             return None;
         }
         self.told = now;
-        let under_way: f64 =
-            self.working.values().map(|(job, share)| self.plan.jobs.get(*job).map_or(0.0, |job| job.len as f64 * share)).sum();
+        let under_way: f64 = self
+            .working
+            .values()
+            .map(|(job, share)| self.plan.jobs.get(*job).map_or(0.0, |job| job.len as f64 * share))
+            .sum();
         let bytes = self.bytes_done as f64 + under_way;
         self.pace.push_back((now, bytes));
         while self.pace.len() > 2 && self.pace.front().is_some_and(|(at, _)| now - at > RATE_OVER) {

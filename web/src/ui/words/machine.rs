@@ -5,6 +5,9 @@ use crate::protocol::{GpuState, NoDisk, NoGpu, RunOn, Storage};
 /// What the chip shows.
 pub fn chip(gpu: &GpuState, cpu_workers: u32, run_on: RunOn) -> String {
     match (gpu, run_on) {
+        (GpuState::Ready { adapter }, RunOn::Auto | RunOn::WebGpu) if adapter.trim().is_empty() => {
+            "WebGPU · unnamed adapter".to_owned()
+        }
         (GpuState::Ready { adapter }, RunOn::Auto | RunOn::WebGpu) => format!("WebGPU · {adapter}"),
         (GpuState::Probing, RunOn::Auto | RunOn::WebGpu) => "Looking for WebGPU…".to_owned(),
         _ if cpu_workers == 0 => "CPU".to_owned(),
@@ -50,11 +53,14 @@ pub fn storage(storage: &Storage) -> String {
 /// Why results are kept in memory.
 pub fn no_disk(why: &NoDisk) -> String {
     match why {
-        NoDisk::InsecureContext => "the page came over plain http, where browsers give no private disk space.".to_owned(),
+        NoDisk::InsecureContext => {
+            "the page came over plain http, where browsers give no private disk space.".to_owned()
+        }
         NoDisk::Unsupported => "this browser has no private disk space that a worker can write.".to_owned(),
         NoDisk::Denied(why) => format!("the browser refused its private disk space ({why})."),
     }
 }
 
 /// Page and workers come from different versions.
-pub const OUTDATED: &str = "This page and its workers are of different versions, one of them from an old cache. Reload the page.";
+pub const OUTDATED: &str =
+    "This page and its workers are of different versions, one of them from an old cache. Reload the page.";

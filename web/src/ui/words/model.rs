@@ -18,7 +18,7 @@ pub const LOADING_DEMO: &str = "Loading demo models…";
 /// The first thing a stranger reads in this pane.
 pub const EMPTY: &str = "Add the models to merge: folders with safetensors files, or the files alone. You can drop them anywhere on this page.";
 /// And what to do without any.
-pub const EMPTY_DEMO: &str = "None at hand? The demo models are three small llamas (5 MB) to try everything with.";
+pub const EMPTY_DEMO: &str = "None at hand? The demo models are four small llamas (7 MB) to try everything with.";
 /// While headers are read.
 pub const READING: &str = "Reading headers…";
 /// Facts.
@@ -45,6 +45,11 @@ pub const NO_ARCHITECTURE: &str = "Architecture unknown";
 pub const ROLE_BASE: &str = "base";
 /// A model in use by the running merge stays.
 pub const IN_USE: &str = "Stays while a merge runs";
+
+/// What the recipe calls it.
+pub fn stands_for(alias: &str) -> String {
+    format!("stands for {alias}")
+}
 
 /// Remove button.
 pub fn remove(name: &str) -> String {

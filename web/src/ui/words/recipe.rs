@@ -59,8 +59,6 @@ pub const OUT_DTYPE_AUTO: &str = "as dtype";
 pub const ADD_MODEL: &str = "Add model to recipe";
 /// Adding an input that is not loaded.
 pub const ADD_MODEL_HINT: &str = "Choose a model…";
-/// All loaded models are in the recipe.
-pub const NOTHING_TO_ADD: &str = "All loaded models are in the recipe.";
 /// The base stands in the list as well.
 pub const IS_BASE: &str = "base: it takes no parameters here";
 /// The list.
@@ -68,13 +66,16 @@ pub const PROBLEMS: &str = "Problems";
 /// Nothing wrong.
 pub const NO_PROBLEMS: &str = "No problems.";
 /// The form can't show a broken text.
-pub const FORM_BLIND: &str = "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
+pub const FORM_BLIND: &str =
+    "The form shows recipes without errors. Mend the problems below, or in YAML; nothing is lost.";
 /// Goes to YAML.
 pub const TO_YAML: &str = "Open YAML";
 /// After a form edit that rewrote a commented text.
-pub const COMMENTS_LOST: &str = "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
+pub const COMMENTS_LOST: &str =
+    "The form wrote the recipe anew, without its comments. Undo in YAML (Ctrl+Z) brings them back.";
 /// Before one.
-pub const COMMENTS_AT_RISK: &str = "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
+pub const COMMENTS_AT_RISK: &str =
+    "This recipe has comments. An edit in the form writes it anew without them; edits in YAML keep them.";
 /// Ways a parameter can be written.
 pub const ONE_VALUE: &str = "one value";
 /// Ways a parameter can be written.
@@ -119,6 +120,11 @@ pub const LINK_BACK: &str = "Back to my recipe";
 pub const LINK_DAMAGED: &str = "The link could not be opened, and nothing was changed.";
 /// Link banner.
 pub const LINK_CHANGED: &str = "You changed the recipe or the seed since: the result will be another one.";
+
+/// What was repaired, above the list of it.
+pub fn repairs(number: u64) -> String {
+    super::count(number, "change, line by line", "changes, line by line")
+}
 
 /// Label of a parameter of a model.
 pub fn of_model(parameter: &str, model: &str) -> String {
@@ -211,7 +217,7 @@ pub fn place(line: usize, column: usize) -> String {
 
 /// A problem's place, spelled out.
 pub fn place_spoken(line: usize, column: usize) -> String {
-    format!("Line {line}, column {column}")
+    format!("{}, line {line}, column {column}", place(line, column))
 }
 
 /// A problem's weight.

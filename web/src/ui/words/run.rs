@@ -1,6 +1,5 @@
 //! Words about planning, merging and results.
 
-use merge_studio::kernel::BackendKind;
 use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice};
 
 use super::super::agreement::Verdict;
@@ -8,7 +7,7 @@ use super::super::numbers;
 use super::super::state::Missing;
 use super::{count, listed, machine};
 use crate::bridge::SaveError;
-use crate::protocol::{MergeError, RunNotice};
+use crate::protocol::{BackendKind, MergeError, RunNotice};
 
 /// The region.
 pub const REGION: &str = "Run";
@@ -49,7 +48,7 @@ pub const FILTER: &str = "Filter tensors";
 /// Its filter.
 pub const FILTER_HINT: &str = "part of a name, a rule, a type…";
 /// Columns.
-pub const COLUMNS: [&str; 6] = ["Name", "Shape", "Type", "Sources", "Parameters", "Rule"];
+pub const COLUMNS: [&str; 6] = ["Name", "Rule", "Parameters", "Sources", "Shape", "Type"];
 /// Nothing matches.
 pub const NO_MATCH: &str = "No tensor matches.";
 /// Pages of the ledger.
@@ -115,7 +114,8 @@ pub const READY: &str = "Ready to merge.";
 /// What a GPU's hash can't say.
 pub const NO_OUTPUT_HASH: &str = "The link carries no hash of this result: hashes come from merges on the CPU alone.";
 /// What it can.
-pub const OUTPUT_HASHED: &str = "The link carries this result's hash: whoever merges it on the CPU sees whether the bytes agree.";
+pub const OUTPUT_HASHED: &str =
+    "The link carries this result's hash: whoever merges it on the CPU sees whether the bytes agree.";
 
 /// What is missing before a merge, and what to do.
 pub fn missing(missing: &Missing) -> String {
@@ -189,10 +189,14 @@ pub fn merge_error(error: &MergeError) -> String {
             let short = short.map_or_else(String::new, |bytes| {
                 format!(" {} ({} bytes) are short.", numbers::bytes(bytes), numbers::grouped(bytes))
             });
-            format!("The browser gives no more room for the result.{short} Free disk space or close other private windows, then merge again; a smaller dtype needs less.")
+            format!(
+                "The browser gives no more room for the result.{short} Free disk space or close other private windows, then merge again; a smaller dtype needs less."
+            )
         }
         MergeError::Write { file, why } => format!("{file} could not be written: {why}. Nothing half-written is left."),
-        MergeError::SmallFiles { file, why } => format!("{file} could not be made: {why}. Your models and recipe are still here."),
+        MergeError::SmallFiles { file, why } => {
+            format!("{file} could not be made: {why}. Your models and recipe are still here.")
+        }
         MergeError::Run(error) => format!("The merge stopped: {error}. Your models and recipe are still here."),
         MergeError::WorkerDied(why) => {
             format!("A worker ran out of memory or died ({why}). Close other tabs, or run on the CPU, and merge again.")
@@ -242,7 +246,9 @@ pub const FAILED: &str = "The merge stopped.";
 pub fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Same => "The result is the one that the link promised, byte for byte.",
-        Verdict::Different => "The result differs from the one that the link promised. Compare the models' fingerprints with the link's.",
+        Verdict::Different => {
+            "The result differs from the one that the link promised. Compare the models' fingerprints with the link's."
+        }
     }
 }
 
@@ -271,10 +277,17 @@ pub fn shown(first: usize, last: usize, all: usize) -> String {
 
 /// A fault of ours.
 pub fn crashed(message: &str) -> String {
-    format!("A worker died of a fault in Merge Studio and was replaced ({message}). Models stay open; merge again, and please report it.")
+    format!(
+        "A worker died of a fault in Merge Studio and was replaced ({message}). Models stay open; merge again, and please report it."
+    )
 }
 
 /// Notices that are folded away.
 pub fn more_notices(number: u64) -> String {
     count(number, "more notice", "more notices")
+}
+
+/// Parameters that every model has alike.
+pub fn each(parameters: &str) -> String {
+    format!("each: {parameters}")
 }

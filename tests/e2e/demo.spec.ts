@@ -64,7 +64,8 @@ test("asking for WebGPU where there is none merges on the CPU and says so", asyn
   await studio.runOn("WebGPU");
   const report = await studio.merge();
   expect(counts(report).gpu).toBe(0);
-  expect(report.notices).toEqual([{ GpuAbsent: "Unsupported" }]);
+  // Chromium without the feature has `navigator.gpu` and no adapter; other browsers have neither.
+  expect(JSON.stringify(report.notices)).toMatch(/^\[\{"GpuAbsent":"(NoAdapter|Unsupported)"\}\]$/);
 });
 
 test("the page works from a sub-path", async ({ page }) => {

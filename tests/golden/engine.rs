@@ -113,9 +113,8 @@ pub fn made_by_the_gpu(made: &Made) -> Result<(), String> {
     for (job, report) in made.plan.jobs.iter().zip(&made.reports) {
         let Rule::Merge(merge) = &job.rule else { continue };
         let fine = match (report.backend, &report.declined) {
-            (Some(BackendKind::Gpu), None) => true,
             (Some(BackendKind::Cpu), Some(BackendError::Unsupported)) => merge.precision == Precision::F64,
-            (Some(BackendKind::Cpu), Some(BackendError::UnsafeValues)) => true,
+            (Some(BackendKind::Gpu), None) | (Some(BackendKind::Cpu), Some(BackendError::UnsafeValues)) => true,
             _ => false,
         };
         if !fine {

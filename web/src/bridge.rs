@@ -23,6 +23,9 @@ use crate::wire::ToDesk;
 #[derive(Clone)]
 pub struct Bridge(Rc<Inner>);
 
+/// A model as it was given: its name, the paths of its files, and the files.
+type GivenModel = (String, Vec<String>, Array);
+
 struct Inner {
     on_event: Callback<Event>,
     crew: Crew,
@@ -32,7 +35,7 @@ struct Inner {
     /// Cancels that the desk has not confirmed: until then it speaks of a merge that is over.
     cancelling: Cell<u32>,
     /// Kept so that a new desk can be given what the old one had.
-    models: RefCell<BTreeMap<ModelId, (String, Vec<String>, Array)>>,
+    models: RefCell<BTreeMap<ModelId, GivenModel>>,
     last_plan: RefCell<Option<Request>>,
     result: RefCell<Vec<(ResultFile, Blob)>>,
 }

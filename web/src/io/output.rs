@@ -107,22 +107,25 @@ impl Store {
         let folder: FileSystemDirectoryHandle =
             JsFuture::from(root.get_directory_handle_with_options(session, &folder_options)).await?.unchecked_into();
         let mut open = Vec::new();
+        let mut claimed = 0;
         for (name, len) in files {
-            // Claims the room at once, so that a lack of it shows now and not after an hour.
-            let claimed = match DiskFile::create(&folder, name, *len).await {
+            match DiskFile::create(&folder, name, *len).await {
                 Ok(file) => {
-                    let claimed = file.access.truncate_with_f64(*len as f64);
+                    claimed += file.claim();
                     open.push(file);
-                    claimed
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = claimed {
-                Output::Disk(open).close();
-                return Err(short_of(error.into(), total).await);
+                Err(error) => {
+                    Output::Disk(open).close();
+                    return Err(short_of(error.into(), total - claimed).await);
+                }
             }
         }
-        Ok(Output::Disk(open))
+        let output = Output::Disk(open);
+        if claimed < total {
+            output.close();
+            return Err(OutputError::NoSpace(Some(total - claimed)));
+        }
+        Ok(output)
     }
 }
 
@@ -162,6 +165,29 @@ impl DiskFile {
             JsFuture::from(handle.create_sync_access_handle()).await?.unchecked_into();
         Ok(Self { name: name.to_owned(), len, handle, access })
     }
+
+    /// Claims the file's room at once, so that a lack of it shows now and not after an hour: how many bytes there were.
+    ///
+    /// Chromium's `truncate` does nothing, and says nothing, where there is too little; then the most that it does is sought.
+    fn claim(&self) -> u64 {
+        let fits = |len: u64| {
+            let sized = self.access.truncate_with_f64(len as f64).and_then(|()| self.access.get_size());
+            sized.is_ok_and(|size| size == len as f64)
+        };
+        if fits(self.len) {
+            return self.len;
+        }
+        let (mut fitting, mut excessive) = (0, self.len);
+        while excessive - fitting > 1 {
+            let middle = fitting.midpoint(excessive);
+            if fits(middle) {
+                fitting = middle;
+            } else {
+                excessive = middle;
+            }
+        }
+        fitting
+    }
 }
 
 /// One file in memory: its parts by offset.
@@ -183,8 +209,9 @@ impl Output {
                     options.set_at((offset + u64::from(done)) as f64);
                     let piece = bytes.subarray(done, end);
                     let written = file.access.write_with_js_u8_array_and_options(&piece, &options)?;
-                    // A disk that is full writes less than it was given.
-                    if written < f64::from(end - done) {
+                    // A disk that is full writes less than it was given; Chromium then even returns a negative number as if
+                    // it were an unsigned one.
+                    if written != f64::from(end - done) {
                         return Err(OutputError::NoSpace(None));
                     }
                     done = end;

@@ -445,22 +445,15 @@ impl Desk {
         };
         let Some((number, output)) = taken else { return };
         let weights = output.finish().await;
-        let mut state = self.state.borrow_mut();
         // It may have been cancelled in the meantime.
-        if state.merge.as_ref().is_none_or(|merge| merge.number != number) {
-            return;
-        }
+        let running =
+            self.state.borrow().merge.as_ref().filter(|merge| merge.number == number).map(|merge| merge.plan.clone());
+        let Some(plan) = running else { return };
         let weights = match weights {
             Ok(weights) => weights,
-            Err(error) => {
-                let plan = state.merge.as_ref().map(|merge| merge.plan.clone());
-                drop(state);
-                if let Some(plan) = plan {
-                    self.stop(merge_error(error, &plan)).await;
-                }
-                return;
-            }
+            Err(error) => return self.stop(merge_error(error, &plan)).await,
         };
+        let mut state = self.state.borrow_mut();
         let small = std::mem::take(&mut state.small);
         let Some(merge) = state.merge.take() else { return };
         let report = merge.report(Date::now());

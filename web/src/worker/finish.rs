@@ -5,13 +5,11 @@ use std::collections::VecDeque;
 use js_sys::{Array, Uint8Array};
 use merge_studio::format::Source;
 use merge_studio::model::Folder;
-use merge_studio::output::{Content, SmallFile};
+use merge_studio::output::{self, Content, SmallFile};
 use merge_studio::plan::Plan;
-use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
-use super::hash::hex;
 use super::merge::Merge;
 use crate::io::WebFile;
 use crate::protocol::{Event, MergeError, ResultFile};
@@ -61,7 +59,16 @@ pub(super) struct Finished {
     weights: usize,
     cpu_only: bool,
     to_hash: VecDeque<usize>,
-    hashes: Vec<Option<Option<String>>>,
+    hashes: Vec<Hash>,
+}
+
+/// How far the hash of a file is.
+#[derive(Clone, PartialEq)]
+enum Hash {
+    Waiting,
+    Done(String),
+    /// The file could not be read back.
+    Failed,
 }
 
 impl Finished {
@@ -82,7 +89,7 @@ impl Finished {
             weights,
             cpu_only: merge.cpu_only(),
             to_hash: (0..files.len()).collect(),
-            hashes: vec![None; files.len()],
+            hashes: vec![Hash::Waiting; files.len()],
             files,
         }
     }
@@ -117,29 +124,25 @@ impl Finished {
         if let Some(sha256) = &sha256 {
             events.push(Event::Hashed { name: self.files[file].0.name.clone(), sha256: sha256.clone() });
         }
-        self.hashes[file] = Some(sha256);
-        if self.hashes.iter().all(Option::is_some) {
+        self.hashes[file] = sha256.map_or(Hash::Failed, Hash::Done);
+        if !self.hashes.contains(&Hash::Waiting) {
             events.push(Event::AllHashed { output: self.output_hash() });
         }
         events
     }
 
-    /// The hash of the weights: a lone file's own, else that of their hexadecimal hashes in order.
+    /// What a link carries of this result; only the CPU's bytes are the same everywhere.
     fn output_hash(&self) -> Option<String> {
         if !self.cpu_only {
             return None;
         }
-        let hashes: Option<Vec<&String>> =
-            self.hashes[..self.weights].iter().map(|hash| hash.as_ref()?.as_ref()).collect();
-        match hashes?.as_slice() {
-            [only] => Some((*only).clone()),
-            many => {
-                let mut whole = Sha256::new();
-                for hash in many {
-                    whole.update(hash.as_bytes());
-                }
-                Some(hex(&whole.finalize()))
-            }
-        }
+        let weights = self.files.iter().zip(&self.hashes).take(self.weights);
+        let hashed: Option<Vec<(&str, &str)>> = weights
+            .map(|((file, _), hash)| match hash {
+                Hash::Done(sha256) => Some((file.name.as_str(), sha256.as_str())),
+                Hash::Waiting | Hash::Failed => None,
+            })
+            .collect();
+        output::output_hash(hashed?)
     }
 }

@@ -2,6 +2,7 @@
 
 use js_sys::Promise;
 use merge_studio::format::Source;
+use merge_studio::output::hex;
 use sha2::{Digest, Sha256};
 use wasm_bindgen_futures::JsFuture;
 
@@ -37,12 +38,4 @@ async fn turn() {
         let _ = super::scope().set_timeout_with_callback(&resolve);
     });
     let _ = JsFuture::from(promise).await;
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

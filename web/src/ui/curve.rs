@@ -51,11 +51,16 @@ pub fn curve(props: &CurveProps) -> Html {
         .collect();
     let area = format!("{MARGIN},{0} {1} {2},{0}", HEIGHT - MARGIN, path.join(" "), WIDTH - MARGIN);
 
+    // Keys and moves may come faster than the page is drawn: each goes on from the last, not from what was drawn.
+    let latest = use_mut_ref(Vec::<f64>::new);
+    latest.borrow_mut().clone_from(&props.points);
     let moved = {
-        let (onset, points) = (props.onset.clone(), props.points.clone());
-        move |at: usize, value: f64| {
-            let mut points = points.clone();
-            points[at] = (value.clamp(low, high) * 100.0).round() / 100.0;
+        let (onset, latest) = (props.onset.clone(), latest.clone());
+        move |at: usize, to: &dyn Fn(f64) -> f64| {
+            let mut points = latest.borrow().clone();
+            let Some(point) = points.get_mut(at) else { return };
+            *point = (to(*point).clamp(low, high) * 100.0).round() / 100.0;
+            latest.borrow_mut().clone_from(&points);
             onset.emit(points);
         }
     };
@@ -66,7 +71,7 @@ pub fn curve(props: &CurveProps) -> Html {
             let bounds = element.get_bounding_client_rect();
             let inner = bounds.height() * (1.0 - 2.0 * MARGIN / HEIGHT);
             let from_top = f64::from(event.client_y()) - bounds.top() - bounds.height() * MARGIN / HEIGHT;
-            moved(at, high - from_top / inner * (high - low));
+            moved(at, &|_| high - from_top / inner * (high - low));
         })
     };
     let release = {
@@ -88,13 +93,14 @@ pub fn curve(props: &CurveProps) -> Html {
         let moved = moved.clone();
         let key = Callback::from(move |event: KeyboardEvent| {
             let step = (high - low) / if event.shift_key() { 10.0 } else { 100.0 };
-            let to = match event.key().as_str() {
-                "ArrowUp" | "ArrowRight" => value + step,
-                "ArrowDown" | "ArrowLeft" => value - step,
-                "PageUp" => value + (high - low) / 10.0,
-                "PageDown" => value - (high - low) / 10.0,
-                "Home" => low,
-                "End" => high,
+            let large = (high - low) / 10.0;
+            let to: &dyn Fn(f64) -> f64 = match event.key().as_str() {
+                "ArrowUp" | "ArrowRight" => &|value| value + step,
+                "ArrowDown" | "ArrowLeft" => &|value| value - step,
+                "PageUp" => &|value| value + large,
+                "PageDown" => &|value| value - large,
+                "Home" => &|_| low,
+                "End" => &|_| high,
                 _ => return,
             };
             event.prevent_default();

@@ -73,7 +73,7 @@ pub fn ledger(props: &LedgerProps) -> Html {
 fn row(plan: &Plan, job: &Job) -> Html {
     html! {
         <tr key={job.name.clone()}>
-            <th scope="row">{ &job.name }</th>
+            <th scope="row">{ for job.name.split_inclusive('.').map(|part| html! { <>{ part }<wbr /></> }) }</th>
             <td>{ rule(plan, job) }</td>
             <td>{ for parameters(plan, job).into_iter().map(|line| html! { <div>{ line }</div> }) }</td>
             <td>{ sources(plan, job) }</td>

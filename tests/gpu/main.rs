@@ -62,7 +62,7 @@ fn main() {
     let gpu = open(GpuOptions::default());
     let small = open(GpuOptions { binding: SMALL_BINDING, ..GpuOptions::default() });
     if let Ok(gpu) = &*gpu.lock().unwrap_or_else(PoisonError::into_inner) {
-        println!("on {}", gpu.name());
+        eprintln!("on {}", gpu.name());
     }
     let twins = twins!(
         sums_are_as_defined

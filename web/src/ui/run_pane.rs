@@ -65,11 +65,19 @@ fn controls(props: &RunPaneProps) -> Html {
             _ => RunOn::Auto,
         })
     });
+    // Taken as it is typed: the pane is drawn again whenever a plan or progress comes in, and would undo what is not yet taken.
     let seed = {
-        let (act, now) = (props.act.clone(), state.seed);
-        Callback::from(move |event: Event| match entered(&event).trim().parse() {
-            Ok(seed) => act.emit(Action::Seed(seed)),
-            Err(_) => event.target_unchecked_into::<web_sys::HtmlInputElement>().set_value(&now.to_string()),
+        let act = props.act.clone();
+        Callback::from(move |event: InputEvent| {
+            if let Ok(seed) = entered(&event).trim().parse() {
+                act.emit(Action::Seed(seed));
+            }
+        })
+    };
+    let reseed = {
+        let now = state.seed;
+        Callback::from(move |event: Event| {
+            event.target_unchecked_into::<web_sys::HtmlInputElement>().set_value(&now.to_string());
         })
     };
     let option = |value: &'static str, words: &'static str, each: RunOn| {
@@ -87,7 +95,7 @@ fn controls(props: &RunPaneProps) -> Html {
             </div>
             <div class="field">
                 <label for="seed">{ words::SEED }</label>
-                <input id="seed" type="number" min="0" step="1" inputmode="numeric" value={state.seed.to_string()} onchange={seed}
+                <input id="seed" type="number" min="0" step="1" inputmode="numeric" value={state.seed.to_string()} oninput={seed} onchange={reseed}
                     disabled={state.is_merging()} />
             </div>
             { button(state, &props.act) }

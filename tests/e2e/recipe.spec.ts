@@ -67,7 +67,10 @@ test("a link brings recipe and seed back, and knows the models by their fingerpr
   // Opening a link starts nothing by itself.
   await expect(other.zipButton).toBeHidden();
   await other.loadDemo();
-  await expect(other.model("demo-base")).toContainText(/same/i);
+  const agreement = other.page.getByRole("listitem").filter({ hasText: "same as in the link" });
+  for (const name of ["demo-base", "demo-reverse", "demo-sort"]) {
+    await expect(agreement.filter({ hasText: name })).toBeVisible();
+  }
 });
 
 test("a link with one character changed says that it is damaged and changes nothing", async ({ page }) => {

@@ -15,8 +15,9 @@
 
 #![warn(missing_docs)]
 
+pub use merge_studio_kernel as kernel;
+
 pub mod format;
-pub mod kernel;
 pub mod method;
 pub mod model;
 pub mod output;

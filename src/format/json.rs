@@ -1,6 +1,6 @@
 //! Reading JSON objects without losing what a map would: the order of keys, and keys that are there twice.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -35,7 +35,7 @@ impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
 
 /// The first name that was there before.
 pub(super) fn duplicate<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     names.into_iter().find(|name| !seen.insert(*name))
 }
 

@@ -80,7 +80,15 @@ fn omission(plan: &Plan, left_out: &LeftOut) -> Json {
 }
 
 fn values(values: &std::collections::BTreeMap<String, Value>) -> Json {
-    json!(values)
+    let plain = values.iter().map(|(key, value)| {
+        let value = match value {
+            Value::Flag(flag) => json!(flag),
+            Value::Number(number) => json!(number),
+            Value::Text(text) => json!(text),
+        };
+        (key.clone(), value)
+    });
+    Json::Object(plain.collect())
 }
 
 fn member(text: &mut String, key: &str, value: &impl Serialize) {

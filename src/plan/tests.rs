@@ -367,6 +367,6 @@ fn a_plan_survives_its_journey_to_a_worker() {
     dare.merge_method = "dare_ties".to_owned();
     dare.parameters.insert("density".to_owned(), number(0.3));
     let plan = plan_with(&dare, &models, &options).unwrap();
-    let text = serde_json::to_string(&plan).unwrap();
-    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    let bytes = postcard::to_allocvec(&plan).unwrap();
+    assert_eq!(postcard::from_bytes::<Plan>(&bytes).unwrap(), plan);
 }

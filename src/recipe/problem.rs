@@ -25,6 +25,10 @@ impl Problem {
     pub(super) fn with(self, fix: impl Into<Option<Fix>>) -> Self {
         Self { fix: fix.into(), ..self }
     }
+
+    pub(super) fn span(&self) -> Span {
+        self.span
+    }
 }
 
 impl std::fmt::Display for Problem {

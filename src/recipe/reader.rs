@@ -4,7 +4,7 @@
 //! keys are applied here as PyYAML applies them. Hostile input costs bounded time: length, depth and (aliases expanded)
 //! nodes are capped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as RawSpan, StrInput};
 
@@ -103,7 +103,7 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
             if let Some(problem) = first_tab(&lines, &opaque) {
                 return (None, vec![problem]);
             }
-            problems.sort_by_key(|problem| problem.span);
+            problems.sort_by_key(Problem::span);
             (Some(node), problems)
         }
         // A tab explains most of the errors in a text that has one; the parser words them otherwise.
@@ -348,7 +348,7 @@ impl<'a> Reader<'a> {
     /// Every key once: the last one written counts, and what is written counts before what is merged in.
     fn unique(&mut self, own: Vec<Pair>, merged: Vec<Pair>) -> Vec<Pair> {
         let mut pairs: Vec<Pair> = Vec::with_capacity(own.len());
-        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for pair in own {
             let name = match &pair.key.data {
                 Data::Scalar(scalar) => format!("{scalar:?}"),

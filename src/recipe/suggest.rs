@@ -18,7 +18,7 @@ pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 fn normal(word: &str) -> Vec<char> {
-    word.to_lowercase().replace(['-', ' '], "_").chars().collect()
+    word.to_ascii_lowercase().replace(['-', ' '], "_").chars().collect()
 }
 
 /// How many letters to insert, remove, replace or swap with a neighbour (optimal string alignment).

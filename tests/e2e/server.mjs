@@ -1,12 +1,12 @@
-/** A static file server for the built page: at the root, and once more under /studio/, to show that a sub-path works. */
+/** node server.mjs PORT [DIST]: serves the built page, at the root and once more under /studio/, to show that a sub-path works. */
 
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
-import { extname, join, sep } from "node:path";
+import { extname, join, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../dist", import.meta.url));
+const ROOT = resolve(process.argv[3] ?? fileURLToPath(new URL("../../dist", import.meta.url)));
 const PORT = Number(process.argv[2]);
 const TYPES = {
   ".css": "text/css",

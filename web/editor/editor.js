@@ -6,8 +6,8 @@
 
 import { acceptCompletion, autocompletion, closeBrackets, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { yaml } from "@codemirror/lang-yaml";
-import { bracketMatching, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
+import { bracketMatching, indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
+import { yaml } from "@codemirror/legacy-modes/mode/yaml";
 import { lintGutter, lintKeymap, setDiagnostics as showDiagnostics } from "@codemirror/lint";
 import { Annotation, EditorSelection, EditorState } from "@codemirror/state";
 import {
@@ -18,7 +18,10 @@ import {
   keymap,
   lineNumbers,
 } from "@codemirror/view";
-import { classHighlighter } from "@lezer/highlight";
+import { classHighlighter, tags } from "@lezer/highlight";
+
+/** YAML's colours, from a tokenizer: the grammar that CodeMirror has too is larger, and the recipe is read by Rust. */
+const colours = StreamLanguage.define({ ...yaml, tokenTable: { atom: tags.propertyName } });
 
 /** Marks changes that came from the page, so that they are not reported back to it. */
 const fromPage = Annotation.define();
@@ -89,10 +92,9 @@ export function create(parent, doc, label, onChange, complete, onFix) {
         history(),
         drawSelection(),
         indentUnit.of("  "),
-        indentOnInput(),
         bracketMatching(),
         closeBrackets(),
-        yaml(),
+        colours,
         syntaxHighlighting(classHighlighter),
         autocompletion({ override: [completionSource(complete)], icons: false }),
         // Tab is left to the browser, so that the keyboard can leave the editor; it only takes an open completion.

@@ -35,7 +35,7 @@ struct Inner {
     /// Cancels that the desk has not confirmed: until then it speaks of a merge that is over.
     cancelling: Cell<u32>,
     /// Kept so that a new desk can be given what the old one had.
-    models: RefCell<BTreeMap<ModelId, GivenModel>>,
+    models: RefCell<Vec<(ModelId, GivenModel)>>,
     last_plan: RefCell<Option<Request>>,
     result: RefCell<Vec<(ResultFile, Blob)>>,
 }
@@ -97,13 +97,13 @@ impl Bridge {
         let (paths, files): (Vec<String>, Vec<File>) = files.into_iter().unzip();
         let files: Array = files.iter().collect();
         self.0.send_open(id, &name, &paths, &files);
-        self.0.models.borrow_mut().insert(id, (name, paths, files));
+        self.0.models.borrow_mut().push((id, (name, paths, files)));
         id
     }
 
     /// Forgets a model. Not answered.
     pub fn close(&self, id: ModelId) {
-        self.0.models.borrow_mut().remove(&id);
+        self.0.models.borrow_mut().retain(|(each, _)| *each != id);
         self.0.send(Request::Close { id });
     }
 

@@ -1,21 +1,22 @@
 //! The workers themselves, as the page holds them: started when needed, ended at once, replaced when they die.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use js_sys::Reflect;
+use js_sys::{Array, Reflect};
 use serde::Serialize;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ErrorEvent, MessageChannel, MessageEvent, Worker};
+use web_sys::{ErrorEvent, MessageChannel, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 use crate::io;
-use crate::protocol::{Event, VERSION};
+use crate::protocol::Event;
 use crate::wire::{self, Hello, Inject, Role, ToDesk};
 
-/// Where trunk puts the worker's program, beside the page.
-const PROGRAM: &str = "./worker_loader.js";
+/// A worker's first lines, beside the page.
+const FIRST_LINES: &str = "./worker.js";
+/// What the page's document says of its program's JavaScript, whose name trunk ends with a hash.
+const GLUE: &str = r#"link[rel="modulepreload"][href*="merge-studio-page"]"#;
 /// More workers than this wait for the disk, not for each other.
 const MOST: u32 = 8;
 /// GiB of the machine's memory for each compute worker, where the browser tells.
@@ -34,6 +35,7 @@ pub enum Who {
 
 type OnMessage = dyn Fn(Event, JsValue);
 type OnDeath = dyn Fn(Who, String);
+type Computes = Vec<(u32, Rc<Member>)>;
 type Letter = Box<dyn FnOnce(&Worker)>;
 
 /// A worker and what waits until its program has loaded.
@@ -51,7 +53,7 @@ pub struct Crew {
     size: u32,
     inject: Option<Inject>,
     desk: RefCell<Option<Rc<Member>>>,
-    computes: Rc<RefCell<BTreeMap<u32, Rc<Member>>>>,
+    computes: Rc<RefCell<Computes>>,
     numbers: Cell<u32>,
     deaths: Rc<Cell<u32>>,
 }
@@ -117,7 +119,7 @@ impl Crew {
     /// Ends every compute worker, in the middle of whatever it does.
     pub fn dismiss(&self) {
         let computes = std::mem::take(&mut *self.computes.borrow_mut());
-        for member in computes.values() {
+        for (_, member) in &computes {
             member.worker.terminate();
         }
         self.tell_desk(ToDesk::Dismissed, None, None);
@@ -134,7 +136,7 @@ impl Crew {
         else {
             return false;
         };
-        self.computes.borrow_mut().insert(number, member);
+        self.computes.borrow_mut().push((number, member));
         let port: JsValue = channel.port2().into();
         self.tell_desk(ToDesk::Compute { number, gpu }, Some(port.clone()), Some(port));
         true
@@ -142,7 +144,7 @@ impl Crew {
 
     /// Starts a worker; `None`, and a death, where the browser has none.
     fn member(&self, who: Who, role: Role, port: Option<JsValue>) -> Option<Rc<Member>> {
-        let worker = match Worker::new(PROGRAM) {
+        let worker = match start() {
             Ok(worker) => worker,
             Err(error) => {
                 self.deaths.set(DEATHS + 1);
@@ -151,7 +153,7 @@ impl Crew {
             }
         };
         let member = Rc::new(Member { worker, waiting: RefCell::new(Some(Vec::new())) });
-        member.send(Hello { version: VERSION, role, inject: self.inject }, port.clone(), port);
+        member.send(Hello { role, inject: self.inject }, port.clone(), port);
         let die: Rc<dyn Fn(String)> = {
             let (computes, deaths, on_death) = (self.computes.clone(), self.deaths.clone(), self.on_death.clone());
             let member = Rc::downgrade(&member);
@@ -161,7 +163,7 @@ impl Crew {
                 member.worker.set_onerror(None);
                 member.worker.terminate();
                 if let Who::Compute(number) = who {
-                    computes.borrow_mut().remove(&number);
+                    computes.borrow_mut().retain(|(each, _)| *each != number);
                 }
                 deaths.set(deaths.get() + 1);
                 on_death(who, message);
@@ -180,14 +182,14 @@ impl Crew {
                 match wire::parse::<Event>(&event.data()) {
                     Some((Event::Crashed { message }, _)) => die(message),
                     Some((event, beside)) => heard(event, beside),
-                    None => heard(Event::Outdated, JsValue::NULL),
+                    None => {}
                 }
             })
         };
         let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
             // A program that could not be fetched gives an event without a message.
             let message = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
-            die(message.unwrap_or_else(|| format!("{PROGRAM} could not be loaded")));
+            die(message.unwrap_or_else(|| format!("{FIRST_LINES} could not be loaded")));
         });
         member.worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         member.worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
@@ -209,6 +211,20 @@ impl Member {
             letter(&self.worker);
         }
     }
+}
+
+/// A worker that runs this very program: compiled once, whatever the number of workers.
+fn start() -> Result<Worker, JsValue> {
+    let glue = web_sys::window()
+        .and_then(|window| window.document())
+        .and_then(|document| document.query_selector(GLUE).ok().flatten())
+        .and_then(|link| Reflect::get(&link, &"href".into()).ok())
+        .ok_or_else(|| JsValue::from(format!("the page has no {GLUE}")))?;
+    let options = WorkerOptions::new();
+    options.set_type(WorkerType::Module);
+    let worker = Worker::new_with_options(FIRST_LINES, &options)?;
+    worker.post_message(&Array::of2(&glue, &wasm_bindgen::module()))?;
+    Ok(worker)
 }
 
 /// How many compute workers a merge gets.

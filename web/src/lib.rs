@@ -7,3 +7,12 @@ pub mod protocol;
 pub mod ui;
 mod wire;
 pub mod worker;
+
+/// Becomes the page on the page thread, and a worker in a worker.
+pub fn start() {
+    if web_sys::window().is_some() {
+        ui::mount();
+    } else {
+        worker::start();
+    }
+}

@@ -1,6 +1,6 @@
-//! Requests and events between the page and its workers: plain data, versioned.
+//! Requests and events between the page and its workers: plain data.
 //!
-//! They travel as JSON text; `File`s, ports and buffers travel beside them. Nothing here is worded for people: the
+//! They travel in postcard's form (see `wire`); `File`s, ports and buffers travel beside them. Nothing here is worded for people: the
 //! user interface does that, in the person's language.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,6 @@ use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
 use merge_studio::run::RunError;
 use serde::{Deserialize, Serialize};
-
-/// Page and workers are built together, but a cache may hold one of them back: they refuse to talk across versions.
-pub const VERSION: u32 = 1;
 
 /// A model that the page gave to the desk. Never used twice in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -151,8 +148,6 @@ pub enum Event {
     },
     /// The merge was cancelled; what it wrote is being removed, before anything else is done.
     Cancelled,
-    /// The page and its workers come from different versions of Merge Studio (an old one in a cache): reloading helps.
-    Outdated,
     /// A worker died of a fault in Merge Studio and was replaced. Models stay open; a running merge fails beside this.
     Crashed {
         /// The panic's message and place.

@@ -1,8 +1,10 @@
 //! What page, desk and compute workers say to each other beneath the protocol: who they are, jobs, windows, acknowledgements.
 //!
-//! A message is a JavaScript array: the JSON text first, then what travels beside it (files, a port, a buffer).
+//! A message is a JavaScript array: the message in postcard's binary form, and what travels beside it (files, a port, a
+//! buffer). Not JSON, whose readers of these types were a fifth of the page's program. Both sides are one compiled module,
+//! so that they always agree.
 
-use js_sys::Array;
+use js_sys::{Array, Uint8Array};
 use merge_studio::plan::Plan;
 use merge_studio::run::{JobReport, Limits, RunError};
 use serde::de::DeserializeOwned;
@@ -15,8 +17,6 @@ use crate::protocol::{GpuState, Request};
 /// The page's first message to a new worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Hello {
-    /// The page's [`crate::protocol::VERSION`].
-    pub version: u32,
     /// What the worker is to be.
     pub role: Role,
     /// A fault to inject, for tests.
@@ -194,25 +194,28 @@ post!(
 ///
 /// A message that cannot be sent is a fault of this program; it shows in the browser's console.
 pub fn post(to: &impl Post, message: &impl Serialize, beside: Option<&JsValue>, transfer: Option<&JsValue>) {
-    let json = match serde_json::to_string(message) {
-        Ok(json) => json,
+    let bytes = match postcard::to_allocvec(message) {
+        Ok(bytes) => Uint8Array::from(bytes.as_slice()),
         Err(error) => return web_sys::console::error_1(&error.to_string().into()),
     };
-    let array = Array::of1(&json.into());
+    let array = Array::of1(&bytes);
+    let transfers = Array::of1(&bytes.buffer());
     if let Some(beside) = beside {
         array.push(beside);
     }
-    let transfers = transfer.map_or_else(Array::new, Array::of1);
+    if let Some(transfer) = transfer {
+        transfers.push(transfer);
+    }
     if let Err(error) = to.post_array(&array, &transfers) {
         web_sys::console::error_1(&error);
     }
 }
 
-/// Takes a message apart; `None` if it is not one of this version's.
+/// Takes a message apart; `None` if it is not one of ours.
 pub fn parse<T: DeserializeOwned>(data: &JsValue) -> Option<(T, JsValue)> {
     let array = data.dyn_ref::<Array>()?;
-    let message = serde_json::from_str(&array.get(0).as_string()?).ok()?;
-    Some((message, array.get(1)))
+    let bytes = array.get(0).dyn_into::<Uint8Array>().ok()?.to_vec();
+    Some((postcard::from_bytes(&bytes).ok()?, array.get(1)))
 }
 
 /// A JavaScript error's words.

@@ -7,7 +7,7 @@ mod fixes;
 mod parameters;
 pub(super) mod words;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::describe::{BaseUse, DefaultValue, MethodInfo, Scope};
 use super::problem::{Expected, Feature, FixKind, Found, Place, Problem, ProblemKind, Severity};
@@ -50,7 +50,7 @@ pub(super) fn draft(text: &str, methods: &[MethodInfo]) -> (Option<Recipe>, Vec<
     let mut checker = Checker { lines: &lines, methods, problems };
     let recipe = root.and_then(|root| checker.recipe(&root));
     let mut problems = checker.problems;
-    problems.sort_by_key(|problem| problem.span);
+    problems.sort_by_key(Problem::span);
     // What an alias repeats is said once.
     problems.dedup_by(|a, b| a.span == b.span && a.kind == b.kind);
     (recipe, problems)
@@ -241,7 +241,7 @@ impl Checker<'_> {
             return None;
         }
         let mut models: Vec<Model<'n>> = Vec::new();
-        let mut lines = HashMap::new();
+        let mut lines: BTreeMap<String, usize> = BTreeMap::new();
         let mut complete = true;
         for item in items {
             let Some(model) = self.model(item, map, method) else {

@@ -47,7 +47,7 @@ pub(super) const METHODS: [&str; 20] = [
 
 /// What people write for a dtype that mergekit refuses.
 pub(super) fn intended_dtype(word: &str) -> Option<&'static str> {
-    let word = word.to_lowercase();
+    let word = word.to_ascii_lowercase();
     Some(match word.strip_prefix("torch.").unwrap_or(&word) {
         "float16" | "fp16" | "f16" | "half" | "float_16" => "float16",
         "bfloat16" | "bf16" | "bfloat" | "bfloat_16" | "bfp16" | "brainfloat16" => "bfloat16",

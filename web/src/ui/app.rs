@@ -18,7 +18,7 @@ use super::run_pane::RunPane;
 use super::shared::Shared;
 use super::state::{Action, Alert, Planning, State, Tab, Wanted};
 use super::theme::Theme;
-use super::words::{self, machine, model, recipe, run};
+use super::words::{self, model, recipe, run};
 use super::{demo, grouping};
 use crate::bridge::Bridge;
 use crate::protocol::ModelId;
@@ -198,7 +198,6 @@ impl App {
             Alert::DemoUnreachable(file) => model::demo_unreachable(file),
             Alert::NoWeights => model::NO_WEIGHTS.to_owned(),
             Alert::NotText(name) => recipe::not_text(name),
-            Alert::Outdated => machine::OUTDATED.to_owned(),
         };
         let alert = |(at, alert): (usize, &Alert)| {
             let dismiss = act.reform(move |_: MouseEvent| Action::Dismiss(at));

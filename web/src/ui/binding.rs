@@ -41,17 +41,20 @@ pub fn bind(names: &[String], base: Option<&str>, models: &[&str], chosen: &BTre
 /// Gives the names that are still without a model the models that are still without a name, if there are enough of them.
 fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
     let is_base = |bound: &Bound| Some(bound.name.as_str()) == base;
-    let mut open: Vec<usize> = (0..bound.len()).filter(|&at| bound[at].model.is_none()).collect();
-    let mut spare: Vec<usize> = (0..models.len())
+    let open: Vec<usize> = (0..bound.len()).filter(|&at| bound[at].model.is_none()).collect();
+    let spare: Vec<usize> = (0..models.len())
         .filter(|at| bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at)))
         .collect();
     if spare.len() < open.len() {
         return;
     }
-    let base_is_open = open.iter().any(|&at| is_base(&bound[at]));
-    open.sort_by_key(|&at| !is_base(&bound[at]));
+    let (mut open, others): (Vec<usize>, Vec<usize>) = open.into_iter().partition(|&at| is_base(&bound[at]));
+    let base_is_open = !open.is_empty();
+    open.extend(others);
     // A model that calls itself a base is one; in a recipe without a base it is the last to be taken for a fine-tune.
-    spare.sort_by_key(|&at| models[at].to_lowercase().contains("base") != base_is_open);
+    let (mut spare, others): (Vec<usize>, Vec<usize>) =
+        spare.into_iter().partition(|&at| models[at].to_ascii_lowercase().contains("base") == base_is_open);
+    spare.extend(others);
     for (name, model) in open.into_iter().zip(spare) {
         bound[name].model = Some((model, How::Suggested));
     }
@@ -62,7 +65,7 @@ fn agree(name: &str, model: &str) -> bool {
     let plain = |text: &str| {
         let text = text.trim_end_matches(['/', '\\']);
         let last = text.rsplit(['/', '\\']).next().unwrap_or(text);
-        last.strip_suffix(".safetensors").unwrap_or(last).to_lowercase()
+        last.strip_suffix(".safetensors").unwrap_or(last).to_ascii_lowercase()
     };
     name == model || plain(name) == plain(model)
 }

@@ -1,7 +1,5 @@
 //! One model of the list: what it is, what is missing, and what that means.
 
-use std::collections::BTreeMap;
-
 use merge_studio::model::Model;
 use yew::prelude::*;
 
@@ -76,7 +74,7 @@ fn facts(model: &Model) -> Html {
             <p class="card-kind">{ kind.unwrap_or_else(|| words::NO_ARCHITECTURE.to_owned()) }</p>
             <dl class="facts">
                 { fact(words::PARAMETERS, numbers::parameters(parameters)) }
-                { fact(words::DTYPE, dtypes(model)) }
+                { fact(words::DTYPE, numbers::dtypes(model.tensors.values().map(|tensor| (tensor.dtype, tensor.len)))) }
                 { fact(words::SIZE, numbers::bytes(size)) }
                 { fact(words::LAYERS, numbers::grouped(model.layers())) }
                 { fact(words::VOCABULARY, or_unknown(vocabulary.map(numbers::grouped))) }
@@ -85,15 +83,4 @@ fn facts(model: &Model) -> Html {
             { for model.notices.iter().map(|notice| html! { <p class="note">{ words::notice(notice) }</p> }) }
         </>
     }
-}
-
-/// The types of its tensors, the one with most bytes first.
-fn dtypes(model: &Model) -> String {
-    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
-    for tensor in model.tensors.values() {
-        *bytes.entry(tensor.dtype.name()).or_default() += tensor.len;
-    }
-    let mut kinds: Vec<(&str, u64)> = bytes.into_iter().collect();
-    kinds.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
-    kinds.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }

@@ -76,8 +76,9 @@ pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
 
 /// A first recipe from what is loaded: the base (if the method wants one) and the others as inputs.
 pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Recipe {
-    let mut names: Vec<&str> = models.to_vec();
-    names.sort_by_key(|name| !name.to_lowercase().contains("base"));
+    let (mut names, others): (Vec<&str>, Vec<&str>) =
+        models.iter().partition(|name| name.to_ascii_lowercase().contains("base"));
+    names.extend(others);
     let base =
         if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
     let room = info.models.1.map_or(usize::MAX, |most| most - usize::from(base.is_some()));

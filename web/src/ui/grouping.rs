@@ -1,6 +1,6 @@
 //! Which of the files that a person gave make up one model: pure, on paths alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One model among the given files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +14,8 @@ pub struct Group {
 /// Sorts paths (`folder/sub/file`, or a bare name) into models: every folder that holds weights directly is one, with all below
 /// it that is not another model; bare files are one model per file or set of shards.
 pub fn models(paths: &[String]) -> Vec<Group> {
-    let homes: Vec<&str> = {
-        let mut homes: Vec<&str> =
-            paths.iter().filter(|path| is_weights(path)).filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
-        homes.sort_unstable();
-        homes.dedup();
-        homes
-    };
+    let homes: BTreeSet<&str> =
+        paths.iter().filter(|path| is_weights(path)).filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for (at, path) in paths.iter().enumerate() {
         let home = homes.iter().filter(|home| is_below(path, home)).max_by_key(|home| home.len());
@@ -38,10 +33,10 @@ pub fn models(paths: &[String]) -> Vec<Group> {
 /// The models among files without a folder. Companions (config.json …) go with the weights if those are one model.
 fn bare(paths: &[String]) -> Vec<Group> {
     let bare: Vec<(usize, &String)> = paths.iter().enumerate().filter(|(_, path)| !path.contains('/')).collect();
-    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for (at, name) in bare.iter().filter(|(_, name)| is_weights(name)) {
         let stem = stem(name);
-        let group = groups.entry(stem.to_owned()).or_insert_with(|| Group { name: stem.to_owned(), files: Vec::new() });
+        let group = groups.entry(stem).or_insert_with(|| Group { name: stem.to_owned(), files: Vec::new() });
         group.files.push((*at, (*name).clone()));
     }
     let mut groups: Vec<Group> = groups.into_values().collect();

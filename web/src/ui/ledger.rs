@@ -85,11 +85,12 @@ fn row(plan: &Plan, job: &Job) -> Html {
 
 /// Whether every word of the filter stands somewhere in the row.
 fn matches_all(plan: &Plan, job: &Job, wanted: &str) -> bool {
-    let mut words = wanted.split_whitespace().map(str::to_lowercase).peekable();
+    let mut words = wanted.split_whitespace().map(str::to_ascii_lowercase).peekable();
     if words.peek().is_none() {
         return true;
     }
-    let row = format!("{} {} {} {}", job.name, job.dtype.name(), sources(plan, job), rule(plan, job)).to_lowercase();
+    let row =
+        format!("{} {} {} {}", job.name, job.dtype.name(), sources(plan, job), rule(plan, job)).to_ascii_lowercase();
     words.all(|word| row.contains(&word))
 }
 

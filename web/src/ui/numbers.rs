@@ -1,8 +1,26 @@
 //! Numbers as people compare them: aligned digits, units, no false precision.
 
+use std::collections::BTreeMap;
+
+use merge_studio::format::DType;
+
 /// Bytes in decimal units, as file managers and model hubs count them.
 pub fn bytes(count: u64) -> String {
     scaled(count as f64, &["B", "kB", "MB", "GB", "TB"])
+}
+
+/// Element types by the bytes that are of them, the one with most first.
+pub fn dtypes(tensors: impl Iterator<Item = (DType, u64)>) -> String {
+    let mut bytes: BTreeMap<DType, u64> = BTreeMap::new();
+    for (dtype, len) in tensors {
+        *bytes.entry(dtype).or_default() += len;
+    }
+    let mut names = Vec::new();
+    while let Some((&dtype, _)) = bytes.iter().rev().max_by_key(|(_, bytes)| **bytes) {
+        bytes.remove(&dtype);
+        names.push(dtype.name());
+    }
+    names.join(", ")
 }
 
 /// Parameters: 2,048 · 1.2 M · 6.74 B.

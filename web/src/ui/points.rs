@@ -16,7 +16,7 @@ pub fn parse(text: &str, kind: ParameterKind) -> Option<Setting> {
 }
 
 fn value(word: &str, kind: ParameterKind) -> Option<Value> {
-    match (kind, word.to_lowercase().as_str()) {
+    match (kind, word.to_ascii_lowercase().as_str()) {
         (ParameterKind::Flag, "true" | "yes" | "on") => Some(Value::Flag(true)),
         (ParameterKind::Flag, "false" | "no" | "off") => Some(Value::Flag(false)),
         (ParameterKind::Flag, _) => None,

@@ -51,7 +51,7 @@ pub fn preview(props: &PreviewProps) -> Html {
                     { fact(words::TIED, tensors(tied.values().map(|(count, _)| count).sum()),
                         tied.values().map(|&(count, reason)| words::left_out_count(count, reason)).collect()) }
                 }
-                { fact(words::OUTPUT, format!("{} · {}", numbers::bytes(size), dtypes(plan)), vec![]) }
+                { fact(words::OUTPUT, format!("{} · {}", numbers::bytes(size), numbers::dtypes(plan.jobs.iter().map(|job| (job.dtype, job.len)))), vec![]) }
                 { fact(words::MEMORY, numbers::bytes(props.peak_memory), vec![]) }
             </dl>
             if !props.draws {
@@ -96,15 +96,4 @@ fn left_out(plan: &Plan) -> BTreeMap<&'static str, (u64, LeftOutReason)> {
         counts.entry(words::left_out(left_out.reason)).or_insert((0, left_out.reason)).0 += 1;
     }
     counts
-}
-
-/// The output's types, the one with most bytes first.
-fn dtypes(plan: &Plan) -> String {
-    let mut bytes: BTreeMap<&str, u64> = BTreeMap::new();
-    for job in &plan.jobs {
-        *bytes.entry(job.dtype.name()).or_default() += job.len;
-    }
-    let mut kinds: Vec<(&str, u64)> = bytes.into_iter().collect();
-    kinds.sort_by_key(|&(_, bytes)| std::cmp::Reverse(bytes));
-    kinds.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
 }

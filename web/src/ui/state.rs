@@ -144,8 +144,6 @@ pub enum Alert {
     NoWeights,
     /// A file that was opened as a recipe is not text.
     NotText(String),
-    /// Page and workers come from different versions.
-    Outdated,
 }
 
 /// What is still missing before a merge, in the order in which a person would do it.
@@ -315,7 +313,6 @@ impl State {
             }
             Event::Planned { .. } | Event::PlanFailed { .. } => {}
             Event::Crashed { message } => self.apply(Action::Alert(Alert::Crashed(message))),
-            Event::Outdated => self.apply(Action::Alert(Alert::Outdated)),
             event => self.merging.hear(event),
         }
     }

@@ -110,7 +110,7 @@ pub(super) fn start(session: String, workers: u32) {
 
 impl Desk {
     fn hear(self: Rc<Self>, event: &MessageEvent) {
-        let Some((message, beside)) = wire::parse::<ToDesk>(&event.data()) else { return say(&Event::Outdated) };
+        let Some((message, beside)) = wire::parse::<ToDesk>(&event.data()) else { return };
         match message {
             ToDesk::Compute { number, gpu } => self.attach(number, gpu, beside.unchecked_into()),
             ToDesk::Dismissed => self.dismiss(),

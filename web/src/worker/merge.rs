@@ -58,6 +58,17 @@ fn for_gpu(job: &Job) -> bool {
     matches!(&job.rule, Rule::Merge(rule) if rule.precision == Precision::F32)
 }
 
+/// What a compute worker has in hand.
+#[derive(Default)]
+struct Hand {
+    /// What is left of its batch.
+    batch: VecDeque<usize>,
+    /// What it is at, and the share that is done.
+    at: Option<(usize, f64)>,
+    /// Bytes of its wasm memory after its last job.
+    memory: Option<u64>,
+}
+
 /// The running merge.
 pub(super) struct Merge {
     pub(super) number: u32,
@@ -68,17 +79,13 @@ pub(super) struct Merge {
     pub(super) gpu: bool,
     for_gpu: VecDeque<Vec<usize>>,
     for_cpu: VecDeque<Vec<usize>>,
-    /// What is left of each worker's batch.
-    batches: BTreeMap<u32, VecDeque<usize>>,
-    /// What each worker is at, and the share that is done.
-    working: BTreeMap<u32, (usize, f64)>,
+    hands: BTreeMap<u32, Hand>,
     reports: Vec<Option<JobReport>>,
     bytes_done: u64,
     started: f64,
     told: f64,
     /// Times and bytes done at them.
     pace: VecDeque<(f64, f64)>,
-    memory: BTreeMap<u32, u64>,
     notices: Vec<RunNotice>,
     header_crcs: Vec<CrcRange>,
 }
@@ -112,13 +119,11 @@ impl Merge {
             gpu,
             for_gpu: gpus,
             for_cpu: cpus,
-            batches: BTreeMap::new(),
-            working: BTreeMap::new(),
+            hands: BTreeMap::new(),
             bytes_done: 0,
             started,
             told: 0.0,
             pace: VecDeque::new(),
-            memory: BTreeMap::new(),
             notices: Vec::new(),
             header_crcs,
         })
@@ -126,16 +131,16 @@ impl Merge {
 
     /// The next job for a worker that has none.
     pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
-        if self.working.contains_key(&worker) {
+        let hand = self.hands.entry(worker).or_default();
+        if hand.at.is_some() {
             return None;
         }
-        let batch = self.batches.entry(worker).or_default();
-        if batch.is_empty() {
+        if hand.batch.is_empty() {
             let queued = if self.gpu && has_gpu { self.for_gpu.pop_front() } else { None };
-            *batch = queued.or_else(|| self.for_cpu.pop_front())?.into();
+            hand.batch = queued.or_else(|| self.for_cpu.pop_front())?.into();
         }
-        let job = batch.pop_front()?;
-        self.working.insert(worker, (job, 0.0));
+        let job = hand.batch.pop_front()?;
+        hand.at = Some((job, 0.0));
         Some(job)
     }
 
@@ -144,20 +149,20 @@ impl Merge {
         self.gpu = false;
         self.for_cpu.append(&mut self.for_gpu);
         // What is left of the batch of the worker that had it is shared out, too.
-        for batch in self.batches.values_mut() {
+        for Hand { batch, .. } in self.hands.values_mut() {
             self.for_cpu.extend((!batch.is_empty()).then(|| batch.drain(..).collect()));
         }
     }
 
     /// Notes how far a worker is.
     pub(super) fn working(&mut self, worker: u32, job: usize, share: f64) {
-        self.working.insert(worker, (job, share));
+        self.hands.entry(worker).or_default().at = Some((job, share));
     }
 
     /// Notes a finished job; true when it was the last one.
     pub(super) fn done(&mut self, worker: u32, job: usize, report: JobReport, memory: u64) -> bool {
-        self.working.remove(&worker);
-        self.memory.insert(worker, memory);
+        let hand = self.hands.entry(worker).or_default();
+        (hand.at, hand.memory) = (None, Some(memory));
         if let Some(slot) = self.reports.get_mut(job)
             && slot.is_none()
         {
@@ -183,12 +188,9 @@ impl Merge {
             return None;
         }
         self.told = now;
-        let under_way: f64 = self
-            .working
-            .values()
-            .map(|(job, share)| self.plan.jobs.get(*job).map_or(0.0, |job| job.len as f64 * share))
-            .sum();
-        let bytes = self.bytes_done as f64 + under_way;
+        let under_way = || self.hands.values().filter_map(|hand| hand.at);
+        let parts = under_way().map(|(job, share)| self.plan.jobs.get(job).map_or(0.0, |job| job.len as f64 * share));
+        let bytes = self.bytes_done as f64 + parts.sum::<f64>();
         self.pace.push_back((now, bytes));
         while self.pace.len() > 2 && self.pace.front().is_some_and(|(at, _)| now - at > RATE_OVER) {
             self.pace.pop_front();
@@ -196,7 +198,7 @@ impl Merge {
         let rate = self.pace.front().map_or(0.0, |(at, then)| {
             if now - at < REPORT_EVERY { 0.0 } else { ((bytes - then) / (now - at) * 1000.0).max(0.0) }
         });
-        let tensor = self.working.values().next().map_or("", |(job, _)| self.plan.jobs[*job].name.as_str());
+        let tensor = under_way().next().map_or("", |(job, _)| self.plan.jobs[job].name.as_str());
         Some(Progress {
             bytes_done: bytes as u64,
             bytes_total: self.plan.jobs.iter().map(|job| job.len).sum(),
@@ -240,7 +242,7 @@ impl Merge {
                 .map(|(job, report)| (job.name.clone(), report.as_ref().and_then(|report| report.backend)))
                 .collect(),
             largest_allocation: reports().map(|report| report.largest_allocation).max().unwrap_or(0),
-            wasm_memory: self.memory.values().copied().collect(),
+            wasm_memory: self.hands.values().filter_map(|hand| hand.memory).collect(),
             notices: self.notices.clone(),
         }
     }

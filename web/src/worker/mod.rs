@@ -1,6 +1,6 @@
 //! The workers' side: one desk, which opens, plans, hands out and writes, and compute workers, which read and merge.
 //!
-//! All of them are the same program; the page's first message says which one a worker is.
+//! All of them run the page's own compiled module (see `web/worker.js`); its first message says which one a worker is.
 
 mod compute;
 mod desk;
@@ -13,17 +13,14 @@ use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort};
 
-use crate::protocol::{Event, VERSION};
+use crate::protocol::Event;
 use crate::wire::{self, Hello, Role};
 
 /// Waits for the page's first message and becomes what it says.
 pub fn start() {
     panic::report_to_page();
     let first = Closure::once_into_js(|event: MessageEvent| {
-        let Some((hello, beside)) = wire::parse::<Hello>(&event.data()) else { return say(&Event::Outdated) };
-        if hello.version != VERSION {
-            return say(&Event::Outdated);
-        }
+        let Some((hello, beside)) = wire::parse::<Hello>(&event.data()) else { return };
         match hello.role {
             Role::Desk { session, workers } => desk::start(session, workers),
             Role::Compute { gpu } => compute::start(&beside.unchecked_into::<MessagePort>(), gpu, hello.inject),

@@ -60,7 +60,3 @@ pub fn no_disk(why: &NoDisk) -> String {
         NoDisk::Denied(why) => format!("the browser refused its private disk space ({why})."),
     }
 }
-
-/// Page and workers come from different versions.
-pub const OUTDATED: &str =
-    "This page and its workers are of different versions, one of them from an old cache. Reload the page.";

@@ -4,7 +4,7 @@
 //! 64-bit products, NaN. Expected values are written out here: the CPU backend has no part in it.
 
 use super::{Gpu, GpuError};
-use crate::kernel::{
+use crate::{
     Backend, BackendError, Coin, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Space, TieHunt, Window,
 };
 

@@ -56,7 +56,7 @@ enum Task<'a> {
 }
 
 impl<R: Real> Scratch<R> {
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn run(&mut self, space: Space, window: &Window<'_>, task: Task<'_>) {
         match task {
             Task::Gram(into) => self.gram(space, window, into),
@@ -67,7 +67,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn gram(&mut self, space: Space, window: &Window<'_>, into: &mut Gram) {
         self.terms.resize(into.terms, [R::ZERO; BLOCK]);
         for span in spans(window) {
@@ -84,7 +84,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn l1(&mut self, space: Space, masks: &[Mask], window: &Window<'_>, into: &mut [L1]) {
         let values = &mut self.values;
         for span in spans(window) {
@@ -103,7 +103,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn histogram(
         &mut self,
         counters: &mut Vec<Counters>,
@@ -126,7 +126,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn ties(&mut self, space: Space, window: &Window<'_>, hunts: &mut [Option<TieHunt>]) {
         for span in spans(window) {
             decode_base(space, window, span, &mut self.base);
@@ -139,7 +139,7 @@ impl<R: Real> Scratch<R> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(target_arch = "x86_64", inline(always))]
     fn mix(&mut self, mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
         let formula = Formula::new(&mix.combine);
         self.terms.resize(mix.masks.len(), [R::ZERO; BLOCK]);

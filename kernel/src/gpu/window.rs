@@ -5,7 +5,7 @@ use super::layout::{
     COEFFICIENTS, DTYPE_BF16, DTYPE_F16, DTYPE_F32, Head, MASK_ALL, MASK_BAND, MASK_COIN, MASK_NOTHING, NO_BASE,
     Source, Term, WORKGROUP, Words,
 };
-use crate::kernel::{BLOCK, BackendError, Float, Mask, Precision, Space, Window};
+use crate::{BLOCK, BackendError, Float, Mask, Precision, Space, Window};
 
 /// WebGPU's default limit of workgroups along one dimension.
 const MOST_WORKGROUPS: usize = 65_535;

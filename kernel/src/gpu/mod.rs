@@ -2,7 +2,7 @@
 //!
 //! A call cuts its window into chunks that fit WebGPU's default limits (one, as a rule), uploads the files' bytes as they
 //! are, and runs one submission a chunk. The shaders decode, form terms, mask and combine by the rules of
-//! [`crate::kernel`], in the CPU's order; only results come back.
+//! [the vocabulary](crate), in the CPU's order; only results come back.
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the
 //! bit, except that results below the smallest normal number of F32 or BF16 may be zero. Gram matrices and norms are summed

@@ -5,7 +5,7 @@
 use super::block::LANES;
 use super::float16::{bf16_to_f32, f16_to_f32};
 use super::real::{Real, Score};
-use crate::kernel::{
+use crate::{
     BLOCK, Backend, BackendError, BackendKind, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Space,
     TieHunt, Window,
 };

@@ -6,7 +6,7 @@
 
 use super::real::Real;
 use super::{Scratch, Task};
-use crate::kernel::{Space, Window};
+use crate::{Space, Window};
 
 /// Runs a task. Everything below [`Scratch::run`] is `#[inline(always)]`, so that it is compiled for those vectors too.
 pub(super) fn run<R: Real>(scratch: &mut Scratch<R>, space: Space, window: &Window<'_>, task: Task<'_>) {

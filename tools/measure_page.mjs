@@ -1,0 +1,87 @@
+/**
+ * Times merges in the built page, from click to finished file, and the peak memory of the tab.
+ *
+ *     node tools/measure_page.mjs RECIPE FOLDER... [--dist DIST] [--runs N] [--save ZIP]
+ *
+ * The recipe names the models by their folders' names. Chromium runs headless and without WebGPU; memory is read from
+ * /proc (Linux): the largest resident size of the tab's process, shared libraries included.
+ */
+
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+import { chromium } from "@playwright/test";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { dist: { type: "string", default: "dist" }, runs: { type: "string", default: "3" }, save: { type: "string" } },
+});
+const [recipe, ...folders] = positionals;
+const PORT = 8123;
+
+/** Peak resident memory of Chromium's page processes, in MiB. */
+function peak(root) {
+  const processes = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
+    .filter(Boolean)
+    .map(([, pid, parent, command]) => ({ pid, parent, command }));
+  const family = new Set([String(root)]);
+  for (let size = -1; size !== family.size; ) {
+    size = family.size;
+    for (const { pid, parent } of processes) if (family.has(parent)) family.add(pid);
+  }
+  const pages = processes.filter(({ pid, command }) => family.has(pid) && command.includes("--type=renderer"));
+  const sizes = pages.map(({ pid }) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]));
+  return Math.round(Math.max(...sizes) / 1024);
+}
+
+const server = spawn("node", ["tests/e2e/server.mjs", String(PORT), values.dist], { stdio: "inherit" });
+const browser = await chromium.launchServer({
+  executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
+});
+try {
+  for (let run = 1; run <= Number(values.runs); run++) {
+    const connected = await chromium.connect(browser.wsEndpoint());
+    const page = await (await connected.newContext({ acceptDownloads: true })).newPage();
+    await page.goto(`http://127.0.0.1:${PORT}/`);
+    const region = (name) => page.getByRole("region", { name });
+    const give = async (button, files) => {
+      const chooser = page.waitForEvent("filechooser");
+      await button.click();
+      await (await chooser).setFiles(files);
+    };
+    for (const folder of folders) {
+      await give(region("Models").getByRole("button", { name: "Add folder" }), folder);
+      await region("Models").getByRole("article", { name: folder.split("/").filter(Boolean).at(-1) }).waitFor();
+    }
+    await give(region("Recipe").getByRole("button", { name: "Open recipe" }), recipe);
+    await region("Run").getByRole("combobox", { name: "Run on" }).selectOption({ label: "CPU" });
+    const merge = region("Run").getByRole("button", { name: "Merge", exact: true });
+    const zip = region("Run").getByRole("button", { name: "Download zip" });
+    await merge.click({ trial: true });
+    const clicked = performance.now();
+    await merge.click();
+    await zip.waitFor({ timeout: 300_000 });
+    const seconds = (performance.now() - clicked) / 1000;
+    const report = await page.evaluate(() => window.__studio.report);
+    const by = (backend) => report.tensors.filter(([, made]) => made === backend).length;
+    console.log(
+      `${seconds.toFixed(2)} s click to file; the tab's peak: ${peak(browser.process().pid)} MiB; read ${report.read} bytes, ` +
+        `wrote ${report.written}; tensors by the CPU ${by("Cpu")}, copied ${by(null)}; workers' memory ${report.wasm_memory
+          .map((bytes) => `${Math.round(bytes / 2 ** 20)} MiB`)
+          .join(" + ")}`,
+    );
+    if (values.save && run === 1) {
+      const download = page.waitForEvent("download");
+      await zip.click();
+      await (await download).saveAs(values.save);
+    }
+    await connected.close();
+  }
+} finally {
+  await browser.close();
+  server.kill();
+}

@@ -1,5 +1,0 @@
-//! The page: yew on the page thread.
-
-fn main() {
-    merge_studio_web::ui::mount();
-}

@@ -1,6 +1,6 @@
 //! What "agrees" means, and proof that it can fail.
 
-use merge_studio::kernel::{Float, Gram, L1};
+use merge_studio_kernel::{Float, Gram, L1};
 
 use crate::case::decode;
 

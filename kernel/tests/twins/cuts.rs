@@ -1,7 +1,7 @@
 //! However a tensor is cut into windows, its bytes and its measures are the same.
 
-use merge_studio::kernel::cpu::{Cpu, Reference};
-use merge_studio::kernel::{BLOCK, Combine, Float, Mask, Mix};
+use merge_studio_kernel::cpu::{Cpu, Reference};
+use merge_studio_kernel::{BLOCK, Combine, Float, Mask, Mix};
 use proptest::prelude::*;
 
 use crate::case;

@@ -1,6 +1,6 @@
 //! Drives a backend over a case, window by window, as a run does.
 
-use merge_studio::kernel::{Backend, BackendError, Gram, L1, Mask, Mix, Selection, TieHunt, Window};
+use merge_studio_kernel::{Backend, BackendError, Gram, L1, Mask, Mix, Selection, TieHunt, Window};
 use pollster::block_on;
 
 use crate::case::Case;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use merge_studio::kernel::gpu::{Kernel, WORKGROUP};
+use merge_studio_kernel::gpu::{Kernel, WORKGROUP};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// WebGPU's default limits.
@@ -17,7 +17,7 @@ fn parsed(kernel: Kernel) -> naga::Module {
 
 #[test]
 fn every_shader_file_is_composed_and_every_composed_shader_is_valid() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel/src/shader");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/shader");
     let mut files: Vec<String> = std::fs::read_dir(folder)
         .unwrap()
         .filter_map(|entry| Some(entry.unwrap().file_name().to_str()?.strip_suffix(".wgsl")?.to_owned()))

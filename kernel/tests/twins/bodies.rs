@@ -1,7 +1,7 @@
 //! The test bodies: each runs one kernel over all cases, on the backend under test and on the definition.
 
-use merge_studio::kernel::cpu::Reference;
-use merge_studio::kernel::{BLOCK, Backend, BackendError, Coin, Combine, Float, Mask, Mix, Precision, Space};
+use merge_studio_kernel::cpu::Reference;
+use merge_studio_kernel::{BLOCK, Backend, BackendError, Coin, Combine, Float, Mask, Mix, Precision, Space};
 
 use crate::case::{self, Case, decode, encode};
 use crate::compare::{self, Tolerance};

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use compare::Tolerance;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use merge_studio::kernel::gpu::{Gpu, GpuError, GpuOptions};
+use merge_studio_kernel::gpu::{Gpu, GpuError, GpuOptions};
 use pollster::block_on;
 
 /// Outputs agree to the bit; sums over a block are in f32 on the GPU.

@@ -1,7 +1,7 @@
 //! Inputs to run kernels on: sizes that do not fill a block, values that arithmetic trips over, and near-ties in plenty.
 
 use half::{bf16, f16};
-use merge_studio::kernel::{BLOCK, Float, Precision, Raw, Space, Window};
+use merge_studio_kernel::{BLOCK, Float, Precision, Raw, Space, Window};
 
 /// One tensor of every input.
 pub struct Case {

@@ -1,8 +1,8 @@
 //! What the twins' bodies do not ask: large tensors, refusals, loss, and how much work a call is.
 
-use merge_studio::kernel::cpu::Cpu;
-use merge_studio::kernel::gpu::Gpu;
-use merge_studio::kernel::{
+use merge_studio_kernel::cpu::Cpu;
+use merge_studio_kernel::gpu::Gpu;
+use merge_studio_kernel::{
     BLOCK, Backend, BackendError, Coin, Combine, Float, Gram, L1, Mask, Mix, Precision, Raw, Space, TieHunt, Window,
 };
 use pollster::block_on;
@@ -97,7 +97,7 @@ fn odd_lengths(gpu: &mut Gpu) {
 /// Calls everything on a window.
 fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>) -> Vec<Result<(), BackendError>> {
     let space = Space::Inputs;
-    let digit = merge_studio::kernel::Selection::new(Precision::F32, 1).digit();
+    let digit = merge_studio_kernel::Selection::new(Precision::F32, 1).digit();
     let hunt = TieHunt { threshold: 5, wanted: 1, met: 0, end: None };
     let mix = Mix { precision, ..sum(vec![Mask::All], out) };
     vec![

@@ -7,11 +7,12 @@
 mod bodies;
 mod case;
 mod compare;
+#[cfg(not(target_arch = "wasm32"))]
 mod cuts;
 mod drive;
 
 use compare::Tolerance;
-use merge_studio::kernel::cpu::Cpu;
+use merge_studio_kernel::cpu::Cpu;
 
 /// Runs every body on a backend; `$open` gives it, or `None` (said aloud) where this machine has none.
 macro_rules! twins {
@@ -31,6 +32,9 @@ macro_rules! twins {
     (@each $backend:ident, $tolerance:expr, $open:expr, $($body:ident)*) => {
         mod $backend {
             use super::*;
+            // The same tests as WebAssembly, SIMD and all: `./studio test` runs them there, too.
+            #[cfg(target_arch = "wasm32")]
+            use wasm_bindgen_test::wasm_bindgen_test as test;
             $(
                 #[test]
                 fn $body() {

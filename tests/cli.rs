@@ -231,7 +231,9 @@ fn every_method_merges_to_the_same_folder_on_any_number_of_threads() {
 #[test]
 fn the_gpu_makes_every_tensor_when_it_is_asked_to() {
     if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") {
-        println!("skipped: MERGE_STUDIO_NEED_GPU is not 1, so that this machine may have no GPU, nor one that is simulated");
+        println!(
+            "skipped: MERGE_STUDIO_NEED_GPU is not 1, so that this machine may have no GPU, nor one that is simulated"
+        );
         return;
     }
     let bench = Bench::new();

@@ -37,15 +37,22 @@ function peak(root) {
   return Math.round(Math.max(...sizes) / 1024);
 }
 
+/** Until the server answers. */
+async function served() {
+  while (!(await fetch(`http://127.0.0.1:${PORT}/`).catch(() => undefined))) await new Promise((done) => setTimeout(done, 50));
+}
+
 const server = spawn("node", ["tests/e2e/server.mjs", String(PORT), values.dist], { stdio: "inherit" });
 const browser = await chromium.launchServer({
   executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
 });
 try {
+  await served();
+  const connected = await chromium.connect(browser.wsEndpoint());
   for (let run = 1; run <= Number(values.runs); run++) {
-    const connected = await chromium.connect(browser.wsEndpoint());
-    const page = await (await connected.newContext({ acceptDownloads: true })).newPage();
+    const context = await connected.newContext({ acceptDownloads: true });
+    const page = await context.newPage();
     await page.goto(`http://127.0.0.1:${PORT}/`);
     const region = (name) => page.getByRole("region", { name });
     const give = async (button, files) => {
@@ -79,7 +86,7 @@ try {
       await zip.click();
       await (await download).saveAs(values.save);
     }
-    await connected.close();
+    await context.close();
   }
 } finally {
   await browser.close();

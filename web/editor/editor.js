@@ -6,7 +6,7 @@
 
 import { acceptCompletion, autocompletion, closeBrackets, completionKeymap } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { bracketMatching, indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
+import { indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { yaml } from "@codemirror/legacy-modes/mode/yaml";
 import { lintGutter, lintKeymap, setDiagnostics as showDiagnostics } from "@codemirror/lint";
 import { Annotation, EditorSelection, EditorState } from "@codemirror/state";
@@ -92,7 +92,6 @@ export function create(parent, doc, label, onChange, complete, onFix) {
         history(),
         drawSelection(),
         indentUnit.of("  "),
-        bracketMatching(),
         closeBrackets(),
         colours,
         syntaxHighlighting(classHighlighter),

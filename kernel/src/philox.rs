@@ -12,7 +12,7 @@ pub const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 pub const ROUNDS: u32 = 10;
 
 /// The four words at `counter`.
-#[cfg_attr(target_arch = "x86_64", inline(always))] // Loops over counters become vector code only around the rounds themselves.
+#[inline(always)] // Loops over counters become vector code only around the rounds themselves.
 #[allow(clippy::inline_always)]
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..ROUNDS {

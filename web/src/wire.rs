@@ -211,11 +211,17 @@ pub fn post(to: &impl Post, message: &impl Serialize, beside: Option<&JsValue>, 
     }
 }
 
-/// Takes a message apart; `None` if it is not one of ours.
+/// Takes a message apart; `None`, and a word in the browser's console, if it is not one of ours.
 pub fn parse<T: DeserializeOwned>(data: &JsValue) -> Option<(T, JsValue)> {
     let array = data.dyn_ref::<Array>()?;
     let bytes = array.get(0).dyn_into::<Uint8Array>().ok()?.to_vec();
-    Some((postcard::from_bytes(&bytes).ok()?, array.get(1)))
+    match postcard::from_bytes(&bytes) {
+        Ok(message) => Some((message, array.get(1))),
+        Err(error) => {
+            web_sys::console::error_1(&error.to_string().into());
+            None
+        }
+    }
 }
 
 /// A JavaScript error's words.

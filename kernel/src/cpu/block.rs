@@ -28,9 +28,9 @@ pub(super) fn spans(window: &Window<'_>) -> impl Iterator<Item = Span> + use<> {
 }
 
 /// Fills `block` with `finish(j, element j)` for the span's elements, and zeros.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn decode_with<R: Real>(raw: Raw<'_>, span: Span, block: &mut Block<R>, finish: impl Fn(usize, R) -> R) {
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn fill<const N: usize, R: Real>(bytes: &[u8], block: &mut Block<R>, value: impl Fn(usize, [u8; N]) -> R) {
         let (elements, _) = bytes.as_chunks::<N>();
         for (j, (slot, element)) in block.iter_mut().zip(elements).enumerate() {
@@ -49,13 +49,13 @@ fn decode_with<R: Real>(raw: Raw<'_>, span: Span, block: &mut Block<R>, finish: 
 }
 
 /// Decodes a span of an input.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn decode<R: Real>(raw: Raw<'_>, span: Span, block: &mut Block<R>) {
     decode_with(raw, span, block, |_, value| value);
 }
 
 /// Decodes the base, if the terms are relative to one.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn decode_base<R: Real>(space: Space, window: &Window<'_>, span: Span, base: &mut Block<R>) {
     if let Space::Deltas { base: input } = space {
         decode(window.inputs[input], span, base);
@@ -63,7 +63,7 @@ pub(super) fn decode_base<R: Real>(space: Space, window: &Window<'_>, span: Span
 }
 
 /// Forms a term, given the decoded base.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn form<R: Real>(
     space: Space,
     term: usize,
@@ -80,9 +80,9 @@ pub(super) fn form<R: Real>(
 }
 
 /// Appends values, rounded once, to the result.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn encode<R: Real>(values: &[R], out: Float, into: &mut Vec<u8>) {
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn fill<const N: usize, R: Real>(values: &[R], into: &mut Vec<u8>, bytes: impl Fn(R) -> [u8; N]) {
         let mut encoded = [[0; N]; BLOCK];
         for (slot, &value) in encoded.iter_mut().zip(values) {

@@ -17,7 +17,7 @@ const SMALLEST_NORMAL: i32 = (127 - 14) << 23;
 const TOO_LARGE: i32 = (127 + 16) << 23;
 
 /// Exact.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn f16_to_f32(bits: u16) -> f32 {
     let sign = u32::from(bits & 0x8000) << 16;
     let magnitude = i32::from(bits & 0x7FFF) << 13;
@@ -31,13 +31,13 @@ pub(super) fn f16_to_f32(bits: u16) -> f32 {
 }
 
 /// Exact.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn bf16_to_f32(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
 /// To nearest even; overflow is infinity, a NaN is [`F16_NAN`].
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn f32_to_f16(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = (bits >> 16) as i32 & 0x8000;
@@ -53,7 +53,7 @@ pub(super) fn f32_to_f16(value: f32) -> u16 {
 }
 
 /// To nearest even; overflow is infinity, a NaN is [`BF16_NAN`].
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn f32_to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
     let rounded = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16;
@@ -63,7 +63,7 @@ pub(super) fn f32_to_bf16(value: f32) -> u16 {
 
 /// To the F32 next to `value` whose last bit is one, unless `value` is an F32. Rounding that to a type of at least two bits less
 /// gives what rounding `value` itself gives (Boldo and Melquiond, "When double rounding is odd", 2005).
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn f64_to_odd_f32(value: f64) -> f32 {
     let nearest = value as f32;
     let bits = nearest.to_bits();

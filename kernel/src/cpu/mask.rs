@@ -5,7 +5,7 @@ use super::real::{Real, Score};
 use crate::{BLOCK, Coin, Mask, philox};
 
 /// Zeroes the elements of `term` that `mask` does not keep.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn apply<R: Real>(mask: &Mask, span: Span, term: &mut Block<R>) {
     match mask {
         Mask::All => {}
@@ -15,7 +15,7 @@ pub(super) fn apply<R: Real>(mask: &Mask, span: Span, term: &mut Block<R>) {
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn band<R: Real>(threshold: u64, ties_end: u64, span: Span, term: &mut Block<R>) {
     let limit = R::Score::at_most(threshold);
     if limit.to_u64() != threshold {
@@ -28,14 +28,14 @@ fn band<R: Real>(threshold: u64, ties_end: u64, span: Span, term: &mut Block<R>)
     keep_above(limit, without);
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn keep_above<R: Real>(limit: R::Score, values: &mut [R]) {
     for value in values {
         *value = if value.score() > limit { *value } else { R::ZERO };
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn flip<R: Real>(coin: &Coin, span: Span, term: &mut Block<R>) {
     let mut words = [[0; 4]; BLOCK / 4];
     draw(coin, span.first, &mut words);
@@ -45,7 +45,7 @@ fn flip<R: Real>(coin: &Coin, span: Span, term: &mut Block<R>) {
 }
 
 /// The words of the block whose first element is `first`. Counters differ in their low word only: LLVM makes them lanes.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
     // `first` is a multiple of BLOCK, so that the low word does not wrap within a block.
     let (low, high) = ((first / 4) as u32, (first >> 34) as u32);

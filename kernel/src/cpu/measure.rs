@@ -5,7 +5,7 @@ use super::real::{Real, Score};
 use crate::{BLOCK, Digit, TieHunt};
 
 /// Σ f(j) over a block. Element j is added to lane j mod 8; then the lanes are added as a tree.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn reduce<R: Real>(a: &Block<R>, b: &Block<R>, of: impl Fn(f64, f64) -> f64) -> f64 {
     let mut lanes = [0.0; LANES];
     for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
@@ -17,20 +17,20 @@ fn reduce<R: Real>(a: &Block<R>, b: &Block<R>, of: impl Fn(f64, f64) -> f64) -> 
 }
 
 /// The lanes' sum.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn tree(lanes: [f64; LANES]) -> f64 {
     let [a, b, c, d, e, f, g, h] = lanes;
     ((a + b) + (c + d)) + ((e + f) + (g + h))
 }
 
 /// ⟨a, b⟩.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn product<R: Real>(a: &Block<R>, b: &Block<R>) -> f64 {
     reduce(a, b, |a, b| a * b)
 }
 
 /// Σ|a|.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn magnitude<R: Real>(a: &Block<R>) -> f64 {
     reduce(a, a, |a, _| a.abs())
 }
@@ -60,7 +60,7 @@ impl Default for Counters {
 
 impl Counters {
     /// Counts a block.
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut [u64]) {
         let mut slots = [REST; BLOCK];
         let above = digit.shift + digit.bits;
@@ -103,7 +103,7 @@ impl Counters {
 }
 
 /// Shows a block to a hunt.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn hunt<R: Real>(hunt: &mut TieHunt, term: &Block<R>, span: Span) {
     let threshold = R::Score::at_most(hunt.threshold);
     if hunt.met >= hunt.wanted || threshold.to_u64() != hunt.threshold {

@@ -25,7 +25,7 @@ impl<R: Real> Formula<R> {
     }
 
     /// The merged values of a block: the combined terms, plus the base if there is one.
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     pub(super) fn combine(&self, terms: &[Block<R>], base: Option<&Block<R>>, values: &mut Block<R>) {
         match (self, terms) {
             (_, []) => values.fill(R::ZERO),
@@ -45,7 +45,7 @@ impl<R: Real> Formula<R> {
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn sum<R: Real>(coefficients: &[R], terms: &[Block<R>], values: &mut Block<R>) {
     match (coefficients, terms) {
         ([a, b], [first, second]) => each(values, |j, _| *a * first[j] + *b * second[j]),
@@ -60,14 +60,14 @@ fn sum<R: Real>(coefficients: &[R], terms: &[Block<R>], values: &mut Block<R>) {
 }
 
 /// Replaces every value by what `of` makes of its index and itself.
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn each<R: Real>(values: &mut Block<R>, of: impl Fn(usize, R) -> R) {
     for (j, value) in values.iter_mut().enumerate() {
         *value = of(j, *value);
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn vote<R: Real, const NORMALIZE: bool>(
     coefficients: &[R],
     weights: &[R],

@@ -54,63 +54,46 @@ pub(super) trait Score: Copy + Ord + Shr<u32, Output = Self> {
     fn before(self) -> Self;
 }
 
-impl Score for i32 {
-    const BITS: u32 = 31;
+macro_rules! score {
+    ($($integer:ty)*) => {$(
+        impl Score for $integer {
+            const BITS: u32 = <$integer>::BITS - 1;
 
-    fn at_most(wide: u64) -> Self {
-        Self::try_from(wide).unwrap_or(Self::MAX)
-    }
+            fn at_most(wide: u64) -> Self {
+                Self::try_from(wide).unwrap_or(Self::MAX)
+            }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn to_u64(self) -> u64 {
-        self as u64
-    }
+            #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+            fn to_u64(self) -> u64 {
+                self as u64
+            }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn low(self) -> u32 {
-        self as u32
-    }
+            #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+            fn low(self) -> u32 {
+                self as u32
+            }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn before(self) -> Self {
-        self - 1
-    }
+            #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+            fn before(self) -> Self {
+                self - 1
+            }
+        }
+    )*};
 }
 
-impl Score for i64 {
-    const BITS: u32 = 63;
-
-    fn at_most(wide: u64) -> Self {
-        Self::try_from(wide).unwrap_or(Self::MAX)
-    }
-
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn to_u64(self) -> u64 {
-        self as u64
-    }
-
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn low(self) -> u32 {
-        self as u32
-    }
-
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
-    fn before(self) -> Self {
-        self - 1
-    }
-}
+score!(i32 i64);
 
 /// The bits of the NaN that outputs hold.
 const F32_NAN: u32 = 0x7FC0_0000;
 /// The bits of the NaN that outputs hold.
 const F64_NAN: u64 = 0x7FF8_0000_0000_0000;
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn canonical_f32(value: f32) -> f32 {
     if value.is_nan() { f32::from_bits(F32_NAN) } else { value }
 }
 
-#[cfg_attr(target_arch = "x86_64", inline(always))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn canonical_f64(value: f64) -> f64 {
     if value.is_nan() { f64::from_bits(F64_NAN) } else { value }
 }
@@ -126,43 +109,43 @@ impl Real for f32 {
         value as Self
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn from_f32(value: f32) -> Self {
         value
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn abs(self) -> Self {
         self.abs()
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn score(self) -> i32 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF) as i32;
         if magnitude > 0x7F80_0000 { F32_NAN as i32 } else { magnitude }
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f16(self) -> u16 {
         f32_to_f16(self)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_bf16(self) -> u16 {
         f32_to_bf16(self)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f32(self) -> f32 {
         canonical_f32(self)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f64(self) -> f64 {
         canonical_f64(f64::from(self))
     }
@@ -179,43 +162,43 @@ impl Real for f64 {
         value
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn from_f32(value: f32) -> Self {
         f64::from(value)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn to_f64(self) -> f64 {
         self
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn abs(self) -> Self {
         self.abs()
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn score(self) -> i64 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF_FFFF_FFFF) as i64;
         if magnitude > 0x7FF0_0000_0000_0000 { F64_NAN as i64 } else { magnitude }
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f16(self) -> u16 {
         f32_to_f16(f64_to_odd_f32(self))
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_bf16(self) -> u16 {
         f32_to_bf16(f64_to_odd_f32(self))
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f32(self) -> f32 {
         canonical_f32(self as f32)
     }
 
-    #[cfg_attr(target_arch = "x86_64", inline(always))]
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn encode_f64(self) -> f64 {
         canonical_f64(self)
     }

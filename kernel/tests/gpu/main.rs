@@ -64,17 +64,7 @@ fn main() {
     if let Ok(gpu) = &*gpu.lock().unwrap_or_else(PoisonError::into_inner) {
         eprintln!("on {}", gpu.name());
     }
-    let twins = twins!(
-        sums_are_as_defined
-        votes_are_as_defined
-        gram_matrices_are_as_defined
-        norms_are_as_defined
-        selections_keep_exactly_what_sorting_keeps
-        coins_fall_as_defined
-        votes_that_cancel_elect_plus
-        every_output_type_is_rounded_once
-        lone_bases_come_through
-    );
+    let twins = bodies::each!(twins);
     let mut trials = Vec::new();
     for (name, body) in twins {
         trials.push(trial(format!("gpu::{name}"), &gpu, body));

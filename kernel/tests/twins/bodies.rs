@@ -7,6 +7,25 @@ use crate::case::{self, Case, decode, encode};
 use crate::compare::{self, Tolerance};
 use crate::drive::{self, Driven};
 
+/// Gives `$then!` what is passed on and the name of every body: a backend cannot leave one out.
+macro_rules! each {
+    ($then:ident $($before:tt)*) => {
+        $then! {
+            $($before)*
+            sums_are_as_defined
+            votes_are_as_defined
+            gram_matrices_are_as_defined
+            norms_are_as_defined
+            selections_keep_exactly_what_sorting_keeps
+            coins_fall_as_defined
+            votes_that_cancel_elect_plus
+            every_output_type_is_rounded_once
+            lone_bases_come_through
+        }
+    };
+}
+pub(crate) use each;
+
 /// Windows smaller than the larger cases, and of more than one block.
 const CUT: usize = 2 * BLOCK;
 

@@ -17,17 +17,7 @@ use merge_studio_kernel::cpu::Cpu;
 /// Runs every body on a backend; `$open` gives it, or `None` (said aloud) where this machine has none.
 macro_rules! twins {
     ($backend:ident, $tolerance:expr, $open:expr) => {
-        twins!(@each $backend, $tolerance, $open,
-            sums_are_as_defined
-            votes_are_as_defined
-            gram_matrices_are_as_defined
-            norms_are_as_defined
-            selections_keep_exactly_what_sorting_keeps
-            coins_fall_as_defined
-            votes_that_cancel_elect_plus
-            every_output_type_is_rounded_once
-            lone_bases_come_through
-        );
+        bodies::each!(twins @each $backend, $tolerance, $open,);
     };
     (@each $backend:ident, $tolerance:expr, $open:expr, $($body:ident)*) => {
         mod $backend {

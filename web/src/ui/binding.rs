@@ -48,16 +48,25 @@ fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
     if spare.len() < open.len() {
         return;
     }
-    let (mut open, others): (Vec<usize>, Vec<usize>) = open.into_iter().partition(|&at| is_base(&bound[at]));
-    let base_is_open = !open.is_empty();
-    open.extend(others);
+    let base_is_open = open.iter().any(|&at| is_base(&bound[at]));
+    let open = first(open, |&at| is_base(&bound[at]));
     // A model that calls itself a base is one; in a recipe without a base it is the last to be taken for a fine-tune.
-    let (mut spare, others): (Vec<usize>, Vec<usize>) =
-        spare.into_iter().partition(|&at| models[at].to_ascii_lowercase().contains("base") == base_is_open);
-    spare.extend(others);
+    let spare = first(spare, |&at| is_called_base(models[at]) == base_is_open);
     for (name, model) in open.into_iter().zip(spare) {
         bound[name].model = Some((model, How::Suggested));
     }
+}
+
+/// `all`, those that are wanted before the others.
+pub fn first<T>(all: Vec<T>, wanted: impl Fn(&T) -> bool) -> Vec<T> {
+    let (mut first, others): (Vec<T>, Vec<T>) = all.into_iter().partition(wanted);
+    first.extend(others);
+    first
+}
+
+/// Whether a model calls itself a base.
+pub fn is_called_base(model: &str) -> bool {
+    model.to_ascii_lowercase().contains("base")
 }
 
 /// Whether a recipe's name means a model called `model`: the same text, or a path that ends in it.

@@ -5,6 +5,8 @@ use merge_studio::recipe::{
     Settings, Value,
 };
 
+use super::binding::{first, is_called_base};
+
 /// One change made in the form.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Edit {
@@ -76,9 +78,7 @@ pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
 
 /// A first recipe from what is loaded: the base (if the method wants one) and the others as inputs.
 pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Recipe {
-    let (mut names, others): (Vec<&str>, Vec<&str>) =
-        models.iter().partition(|name| name.to_ascii_lowercase().contains("base"));
-    names.extend(others);
+    let mut names = first(models.to_vec(), |name| is_called_base(name));
     let base =
         if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
     let room = info.models.1.map_or(usize::MAX, |most| most - usize::from(base.is_some()));

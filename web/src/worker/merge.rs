@@ -79,6 +79,7 @@ pub(super) struct Merge {
     pub(super) gpu: bool,
     for_gpu: VecDeque<Vec<usize>>,
     for_cpu: VecDeque<Vec<usize>>,
+    /// By the workers' numbers.
     hands: BTreeMap<u32, Hand>,
     reports: Vec<Option<JobReport>>,
     bytes_done: u64,

@@ -20,14 +20,14 @@ const { values, positionals } = parseArgs({
 const [recipe, ...folders] = positionals;
 const PORT = 8123;
 
-/** Peak resident memory of Chromium's page processes, in MiB. */
-function peak(root) {
+/** Peak resident memory of this program's one tab, in MiB. */
+function peak() {
   const processes = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" })
     .split("\n")
     .map((line) => /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line))
     .filter(Boolean)
     .map(([, pid, parent, command]) => ({ pid, parent, command }));
-  const family = new Set([String(root)]);
+  const family = new Set([String(process.pid)]);
   for (let size = -1; size !== family.size; ) {
     size = family.size;
     for (const { pid, parent } of processes) if (family.has(parent)) family.add(pid);
@@ -42,53 +42,53 @@ async function served() {
   while (!(await fetch(`http://127.0.0.1:${PORT}/`).catch(() => undefined))) await new Promise((done) => setTimeout(done, 50));
 }
 
+/** One merge in a browser of its own. */
+async function measure(run) {
+  const browser = await chromium.launch({
+    executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
+  });
+  const page = await browser.newPage({ acceptDownloads: true });
+  await page.goto(`http://127.0.0.1:${PORT}/`);
+  const region = (name) => page.getByRole("region", { name });
+  const give = async (button, files) => {
+    const chooser = page.waitForEvent("filechooser");
+    await button.click();
+    await (await chooser).setFiles(files);
+  };
+  for (const folder of folders) {
+    await give(region("Models").getByRole("button", { name: "Add folder" }), folder);
+    const name = folder.split("/").filter(Boolean).at(-1);
+    await region("Models").getByRole("article", { name, exact: true }).waitFor();
+  }
+  await give(region("Recipe").getByRole("button", { name: "Open recipe" }), recipe);
+  await region("Run").getByRole("combobox", { name: "Run on" }).selectOption({ label: "CPU" });
+  const merge = region("Run").getByRole("button", { name: "Merge", exact: true });
+  const zip = region("Run").getByRole("button", { name: "Download zip" });
+  await merge.click({ trial: true });
+  const clicked = performance.now();
+  await merge.click();
+  await zip.waitFor({ timeout: 300_000 });
+  const seconds = (performance.now() - clicked) / 1000;
+  const report = await page.evaluate(() => window.__studio.report);
+  const by = (backend) => report.tensors.filter(([, made]) => made === backend).length;
+  const memory = report.wasm_memory.map((bytes) => `${Math.round(bytes / 2 ** 20)} MiB`).join(" + ");
+  console.log(
+    `${seconds.toFixed(2)} s click to file; the tab's peak: ${peak()} MiB; read ${report.read} bytes, ` +
+      `wrote ${report.written}; tensors by the CPU ${by("Cpu")}, copied ${by(null)}; workers' memory ${memory}`,
+  );
+  if (values.save && run === 1) {
+    const download = page.waitForEvent("download");
+    await zip.click();
+    await (await download).saveAs(values.save);
+  }
+  await browser.close();
+}
+
 const server = spawn("node", ["tests/e2e/server.mjs", String(PORT), values.dist], { stdio: "inherit" });
-const browser = await chromium.launchServer({
-  executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
-});
 try {
   await served();
-  const connected = await chromium.connect(browser.wsEndpoint());
-  for (let run = 1; run <= Number(values.runs); run++) {
-    const context = await connected.newContext({ acceptDownloads: true });
-    const page = await context.newPage();
-    await page.goto(`http://127.0.0.1:${PORT}/`);
-    const region = (name) => page.getByRole("region", { name });
-    const give = async (button, files) => {
-      const chooser = page.waitForEvent("filechooser");
-      await button.click();
-      await (await chooser).setFiles(files);
-    };
-    for (const folder of folders) {
-      await give(region("Models").getByRole("button", { name: "Add folder" }), folder);
-      await region("Models").getByRole("article", { name: folder.split("/").filter(Boolean).at(-1) }).waitFor();
-    }
-    await give(region("Recipe").getByRole("button", { name: "Open recipe" }), recipe);
-    await region("Run").getByRole("combobox", { name: "Run on" }).selectOption({ label: "CPU" });
-    const merge = region("Run").getByRole("button", { name: "Merge", exact: true });
-    const zip = region("Run").getByRole("button", { name: "Download zip" });
-    await merge.click({ trial: true });
-    const clicked = performance.now();
-    await merge.click();
-    await zip.waitFor({ timeout: 300_000 });
-    const seconds = (performance.now() - clicked) / 1000;
-    const report = await page.evaluate(() => window.__studio.report);
-    const by = (backend) => report.tensors.filter(([, made]) => made === backend).length;
-    console.log(
-      `${seconds.toFixed(2)} s click to file; the tab's peak: ${peak(browser.process().pid)} MiB; read ${report.read} bytes, ` +
-        `wrote ${report.written}; tensors by the CPU ${by("Cpu")}, copied ${by(null)}; workers' memory ${report.wasm_memory
-          .map((bytes) => `${Math.round(bytes / 2 ** 20)} MiB`)
-          .join(" + ")}`,
-    );
-    if (values.save && run === 1) {
-      const download = page.waitForEvent("download");
-      await zip.click();
-      await (await download).saveAs(values.save);
-    }
-    await context.close();
-  }
+  for (let run = 1; run <= Number(values.runs); run++) await measure(run);
 } finally {
-  await browser.close();
   server.kill();
 }

@@ -1,6 +1,7 @@
 /** The main job on the demo models: load, recipe, merge, take the result away. */
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -91,4 +92,43 @@ test("a second merge replaces the first, and nothing is left of it", async ({ pa
   const second = fileNamed(await studio.zip(), "model.safetensors");
   expect(second.equals(first)).toBe(false);
   expect(await studio.privateFiles()).toHaveLength(1);
+});
+
+test("the result is saved into a folder that the person picks", async ({ page }) => {
+  const studio = new Studio(page);
+  // The dialog is the browser's own and cannot be driven; a folder of the private file system is picked in its place.
+  await page.addInitScript(() => {
+    let asked = 0;
+    Object.assign(window, {
+      showDirectoryPicker: async () => {
+        asked += 1;
+        if (asked === 1) throw new DOMException("The user aborted a request.", "AbortError");
+        return (await navigator.storage.getDirectory()).getDirectoryHandle("picked", { create: true });
+      },
+    });
+  });
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(DEMO_TIES);
+  await studio.runOn("CPU");
+  await studio.merge();
+  const save = studio.run.getByRole("button", { name: "Save to folder" });
+  await save.click();
+  await expect(page.getByRole("alert")).toHaveCount(0);
+  await save.click();
+  await expect(studio.run.getByText("Saved", { exact: false })).toBeVisible();
+  const saved = await page.evaluate(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("picked");
+    const files: [string, number[]][] = [];
+    for await (const [name, handle] of folder as unknown as AsyncIterable<[string, FileSystemFileHandle]>) {
+      const digest = await crypto.subtle.digest("SHA-256", await (await handle.getFile()).arrayBuffer());
+      files.push([name, [...new Uint8Array(digest)]]);
+    }
+    return files.map(([name, digest]) => [name, digest.map((byte) => byte.toString(16).padStart(2, "0")).join("")]).sort();
+  });
+  const zipped = [...(await studio.zip())].map(([path, bytes]) => [
+    path.split("/").pop(),
+    createHash("sha256").update(bytes).digest("hex"),
+  ]);
+  expect(saved).toEqual(zipped.sort());
 });

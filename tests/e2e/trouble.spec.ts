@@ -60,7 +60,7 @@ test("a quota that is too small stops the merge, says how much is short, and lea
   await studio.runOn("CPU");
   await studio.mergeButton.click();
   // 1,638,000 bytes of weights, and less than 100,000 bytes of room.
-  await expect(studio.run.getByText(/1[.,]5\d? ?MB|1[,.]5\d\d[,.]\d\d\d/)).toBeVisible();
+  await expect(studio.run.getByText(/ 1\.5\d MB \(1,5\d\d,\d\d\d bytes\) are short\./)).toBeVisible();
   expect(await studio.privateFiles()).toEqual([]);
   await session.send("Storage.overrideQuotaForOrigin", { origin: `http://127.0.0.1:${PORT}` });
   await expect(studio.mergeButton).toBeEnabled();

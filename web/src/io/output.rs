@@ -129,11 +129,13 @@ impl Store {
     }
 }
 
-/// Says how many of `wanted` bytes are short, if that is what is wrong.
+/// Says how many of `wanted` bytes are short, if that is what is wrong: all of them where the browser believes in room that the
+/// disk does not have.
 pub async fn short_of(error: OutputError, wanted: u64) -> OutputError {
     match error {
         OutputError::NoSpace(None) => {
-            OutputError::NoSpace(room().await.map(|room| wanted.saturating_sub(room)).filter(|short| *short > 0))
+            let short = room().await.map(|room| wanted.saturating_sub(room)).filter(|short| *short > 0);
+            OutputError::NoSpace(short.or(Some(wanted)))
         }
         other => other,
     }

@@ -6,7 +6,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
 use merge_studio::kernel::cpu::Cpu;
 use merge_studio::kernel::{
-    Backend, Coin, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Selection, Space, TieHunt, Window,
+    Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Power, Precision, Query, Raw,
+    Score, Selection, Space, TieHunt, Window,
 };
 use pollster::block_on;
 
@@ -29,7 +30,7 @@ fn models(count: usize) -> Vec<Vec<u8>> {
 }
 
 fn window<'a>(inputs: &'a [Raw<'a>]) -> Window<'a> {
-    Window { first: 0, len: LEN, inputs }
+    Window { first: 0, len: LEN, inputs, drawn: &[] }
 }
 
 fn mixes(criterion: &mut Criterion) {
@@ -39,20 +40,29 @@ fn mixes(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(LEN as u64)).sample_size(20);
     let mut bench = |name: &str, inputs: &[Raw<'_>], space: Space, mask: Mask, combine: Combine, out| {
         let masks = vec![mask; space.terms(inputs.len())];
-        let mix = Mix { space, masks, combine, precision: Precision::F32, out };
+        let frame = Frame::new(Precision::F32, space);
+        let mix = Mix { masks, combine, out };
         let (mut cpu, mut bytes) = (Cpu::default(), Vec::new());
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 bytes.clear();
-                block_on(cpu.mix(&mix, window(inputs), &mut bytes)).expect("the CPU declines nothing");
+                block_on(cpu.mix(&frame, &mix, window(inputs), &mut bytes)).expect("the CPU declines nothing");
                 black_box(&bytes);
             });
         });
     };
     let sum = Combine::Sum { coefficients: vec![0.7, 0.3] };
-    let vote = Combine::Vote { coefficients: vec![0.5; 2], weights: vec![0.5; 2], normalize: true, lambda: 1.0 };
+    let vote = Combine::Vote {
+        coefficients: vec![0.5; 2],
+        weights: vec![0.5; 2],
+        unweighted: false,
+        normalize: true,
+        least: f64::NEG_INFINITY,
+        lambda: 1.0,
+    };
     let deltas = Space::Deltas { base: 0 };
-    let band = Mask::Band { threshold: u64::from(1e-4_f32.to_bits()), ties_end: 1_000_000 };
+    let from = Cut { threshold: Precision::F32.bits(1e-4), ties_end: 1_000_000 };
+    let band = Mask::Band { score: Score::Magnitude, from, above: Cut::NONE };
     let coin = Mask::Coin(Coin { key: [1, 2], stream: [3, 4], threshold: 1 << 31 });
     bench("linear, 2 × bf16 to bf16", &inputs[..2], Space::Inputs, Mask::All, sum.clone(), Float::BF16);
     bench("linear, 2 × bf16 to f16", &inputs[..2], Space::Inputs, Mask::All, sum.clone(), Float::F16);
@@ -66,23 +76,26 @@ fn mixes(criterion: &mut Criterion) {
 fn measures(criterion: &mut Criterion) {
     let models = models(3);
     let inputs: Vec<Raw<'_>> = models.iter().map(|bytes| Raw { dtype: Float::BF16, bytes }).collect();
-    let (narrow, deltas) = (Precision::F32, Space::Deltas { base: 0 });
+    let narrow = Precision::F32;
+    let deltas = Frame::new(narrow, Space::Deltas { base: 0 });
     let mut cpu = Cpu::default();
     let mut group = criterion.benchmark_group("measure");
     group.throughput(Throughput::Elements(LEN as u64)).sample_size(20);
 
     group.bench_function("gram, 2 × bf16", |bencher| {
         bencher.iter(|| {
-            let mut gram = Gram::new(2);
-            block_on(cpu.gram(narrow, Space::Inputs, window(&inputs[..2]), &mut gram)).expect("declines nothing");
+            let mut gram = Gram::new(2, Groups::Whole, LEN as u64);
+            block_on(cpu.gram(&Frame::new(narrow, Space::Inputs), window(&inputs[..2]), &mut gram))
+                .expect("declines nothing");
             gram
         });
     });
     let coin = Mask::Coin(Coin { key: [1, 2], stream: [3, 4], threshold: 1 << 31 });
     group.bench_function("norms under coins, 3 × bf16", |bencher| {
         bencher.iter(|| {
-            let mut norms = [L1::default(); 2];
-            block_on(cpu.l1(narrow, deltas, &[coin; 2], window(&inputs), &mut norms)).expect("declines nothing");
+            let mut norms = [Norms::default(); 2];
+            block_on(cpu.norms(&deltas, Power::One, &[coin; 2], window(&inputs), &mut norms))
+                .expect("declines nothing");
             norms
         });
     });
@@ -91,8 +104,8 @@ fn measures(criterion: &mut Criterion) {
     while let Some(digit) = selection.digit() {
         let count = |cpu: &mut Cpu, digit: Digit| {
             let mut counts = vec![vec![0; 1 << digit.bits]; 2];
-            block_on(cpu.histogram(narrow, deltas, &[Some(digit); 2], window(&inputs), &mut counts))
-                .expect("declines nothing");
+            let queries = [0, 1].map(|term| Query { term, score: Score::Magnitude, digit });
+            block_on(cpu.histogram(&deltas, &queries, window(&inputs), &mut counts)).expect("declines nothing");
             counts
         };
         pass += 1;
@@ -104,9 +117,9 @@ fn measures(criterion: &mut Criterion) {
     }
     group.bench_function("ties, 3 × bf16", |bencher| {
         bencher.iter(|| {
-            let threshold = u64::from(1e-4_f32.to_bits());
-            let mut hunts = [Some(TieHunt { threshold, wanted: u64::MAX, met: 0, end: None }); 2];
-            block_on(cpu.ties(narrow, deltas, window(&inputs), &mut hunts)).expect("declines nothing");
+            let (score, threshold) = (Score::Magnitude, narrow.bits(1e-4));
+            let mut hunts = [0, 1].map(|term| TieHunt { term, score, threshold, wanted: u64::MAX, met: 0, end: None });
+            block_on(cpu.ties(&deltas, window(&inputs), &mut hunts)).expect("declines nothing");
             hunts
         });
     });

@@ -4,6 +4,7 @@
 - `inputs_rounded`: the share of their magnitude that inputs lose when mergekit rounds them to `dtype` first.
 - `threshold_slack`, `vote_slack`: how near (relatively) a magnitude may be to the trim threshold, or a vote to a tie, for the
   element to be allowed both ways. mergekit leaves the order of equal magnitudes open, so equality is always such a case.
+- `otherwise`: parts of the names of tensors that we make otherwise on purpose (tests/golden/properties.rs says how).
 - `left_out`: tensors that mergekit writes and we, on purpose, do not.
 - `statistics`: the method draws coins, and only shares and norms are compared.
 """
@@ -587,3 +588,154 @@ family("dare-linear-half", "dare_linear", "far", COINS, **HALVES)
 family("dare-linear-half-without-rescale", "dare_linear", "far", COINS, shared="rescale: false", **HALVES)
 family("dare-ties-half", "dare_ties", "far", COINS, **HALVES)
 family("dare-ties-half-near", "dare_ties", "near", COINS, **HALVES)
+
+# --- spherical methods: mergekit's f32 reductions drift, so that these are made in f64 ---------------------------------------
+
+F64_CHAIN = {**F64, "ulps": 2, "reason": "f64 on both sides; angles and norms are summed in another order"}
+GEOMETRY32 = {**F32, "ulps": 64, "reason": "mergekit takes norms, angles and means in f32, we take them in f64"}
+IN_F64 = "float64\nout_dtype: float32"
+
+
+def models(name, method, listed, tolerance, *, base=None, shared="", dtype=IN_F64):
+    """Models by name with their parameters as the contents of a YAML flow mapping."""
+    entries = "".join(f"  - model: {m}\n" + (f"    parameters: {{{p}}}\n" if p else "") for m, p in listed)
+    base = f"base_model: {base}\n" if base else ""
+    shared = f"parameters: {{{shared}}}\n" if shared else ""
+    case(name, f"models:\n{entries}merge_method: {method}\n{base}{shared}dtype: {dtype}\n", tolerance)
+
+
+def pair(inputs, a, b):
+    return [(f"{inputs}-a", a), (f"{inputs}-b", b)]
+
+
+# Opposite vectors have no arc: mergekit's result hangs on the last bit of a cosine, ours is the chord.
+OPPOSITE = {**F64_CHAIN, "otherwise": ["o_proj"]}
+OPPOSITE_DELTAS = {**F64_CHAIN, "otherwise": ["up_proj", "v_proj", "input_layernorm"]}
+
+
+def spherical(inputs, base=False):
+    return F64_CHAIN if inputs != "edge" else OPPOSITE_DELTAS if base else OPPOSITE
+
+
+for inputs in ("far", "near", "edge", "wide"):
+    models(f"nuslerp-{inputs}", "nuslerp", pair(inputs, "weight: 0.6", "weight: 0.3"), spherical(inputs))
+    models(f"nuslerp-{inputs}-base", "nuslerp", pair(inputs, "weight: 0.3", "weight: 0.6"), spherical(inputs, base=True), base=f"{inputs}-base")
+    # Three zeros have no mean direction, and mergekit stops; of two it takes the chord.
+    third = [] if inputs == "edge" else [(f"{inputs}-base", "weight: 0.2")]
+    models(f"multislerp-{inputs}", "multislerp", [*third, *pair(inputs, "weight: 0.5", "weight: 0.4")], F64_CHAIN)
+    models(f"karcher-{inputs}", "karcher", [(f"{inputs}-base", ""), *pair(inputs, "", "")], spherical(inputs))
+    models(f"model-stock-{inputs}", "model_stock", pair(inputs, "", ""), F64_CHAIN, base=f"{inputs}-base")
+for inputs in ("far", "near"):
+    models(f"multislerp-{inputs}-base", "multislerp", pair(inputs, "weight: 0.5", "weight: 0.4"), F64_CHAIN, base=f"{inputs}-base")
+for inputs in ("far", "near", "bert", "edge"):
+    listed = pair(inputs, "weight: 0.6", "weight: 0.3") if inputs != "bert" else [("bert-a", "weight: 0.6"), ("bert-old", "weight: 0.3")]
+    for name, flags in (("rows", "nuslerp_flatten: false"), ("columns", "nuslerp_flatten: false, nuslerp_row_wise: true")):
+        models(f"nuslerp-{inputs}-{name}", "nuslerp", listed, spherical(inputs), shared=flags)
+        models(f"nuslerp-{inputs}-{name}-base", "nuslerp", listed, spherical(inputs, base=True), shared=flags, base=f"{inputs}-base")
+models("nuslerp-weights-that-cancel", "nuslerp", pair("far", "weight: 0.5", "weight: -0.5"), F64_CHAIN)
+models("nuslerp-weight-gradient", "nuslerp", pair("far", "weight: [0, 1]", "weight: [1, 0.2]"), F64_CHAIN, base="far-base")
+models("nuslerp-row-wise-does-nothing-when-flat", "nuslerp", pair("far", "weight: 0.6", "weight: 0.3"), F64_CHAIN, shared="nuslerp_row_wise: true")
+models("nuslerp-lacking", "nuslerp", [("odd-b", "weight: 0.5"), ("odd-base", "weight: 0.5")], F64_CHAIN)
+models("nuslerp-float32", "nuslerp", pair("far", "weight: 0.6", "weight: 0.3"), GEOMETRY32, dtype="float32")
+models("nuslerp-bfloat16", "nuslerp", pair("near", "weight: 0.6", "weight: 0.3"), BF16, dtype="bfloat16")
+models("nuslerp-listed-base", "nuslerp", [("far-base", ""), *pair("far", "weight: 0.6", "weight: 0.3")], F64_CHAIN, base="far-base")
+models("multislerp-one", "multislerp", [("far-a", "weight: 0.7")], F64_CHAIN)
+models("multislerp-one-and-a-base", "multislerp", [("near-a", "weight: 0.7")], F64_CHAIN, base="near-base", dtype="float32")
+models("multislerp-weights-as-they-are", "multislerp", pair("far", "weight: 0.5", "weight: 0.3"), F64_CHAIN, shared="normalize_weights: false")
+models("multislerp-eps", "multislerp", pair("far", "weight: 0.5", "weight: 0.3"), F64_CHAIN, shared="eps: 1.0e-3")
+models("multislerp-float32", "multislerp", pair("far", "weight: 0.5", "weight: 0.3"), GEOMETRY32, dtype="float32")
+models("multislerp-lacking", "multislerp", [("odd-a", "weight: 0.5"), ("odd-b", "weight: 0.3"), ("odd-base", "weight: 0.1")], F64_CHAIN)
+models("karcher-two", "karcher", pair("far", "", ""), F64_CHAIN)
+models("karcher-one-step", "karcher", pair("far", "", ""), F64_CHAIN, shared="max_iter: 1")
+models("karcher-no-step", "karcher", [("far-base", ""), *pair("far", "", "")], F64_CHAIN, shared="max_iter: 0")
+models("karcher-wide-tolerance", "karcher", [("far-base", ""), *pair("far", "", "")], F64_CHAIN, shared="tol: 0.1")
+models("karcher-unlisted-base-is-an-input", "karcher", pair("far", "", ""), F64_CHAIN, base="far-base")
+models("karcher-one", "karcher", [("far-a", "")], F64_CHAIN)
+models("karcher-float32", "karcher", [("far-base", ""), *pair("far", "", "")], GEOMETRY32, dtype="float32")
+models("karcher-lacking", "karcher", [("odd-a", ""), ("odd-b", ""), ("odd-base", "")], F64_CHAIN)
+for inputs in ("far", "near", "edge", "bert"):
+    listed = pair(inputs, "", "") if inputs != "bert" else [("bert-a", ""), ("bert-old", "")]
+    models(f"model-stock-{inputs}-filter-wise", "model_stock", listed, F64_CHAIN, base=f"{inputs}-base", shared="filter_wise: true")
+models("model-stock-three", "model_stock", [*pair("far", "", ""), ("far-c", "")], F64_CHAIN, base="far-base")
+models("model-stock-some-filter-wise", "model_stock", pair("far", "", ""), F64_CHAIN, base="far-base", shared="filter_wise: [{filter: mlp, value: true}]")
+models("model-stock-float32", "model_stock", pair("far", "", ""), GEOMETRY32, base="far-base", dtype="float32")
+models("model-stock-bfloat16", "model_stock", pair("far", "", ""), BF16, base="far-base", dtype="bfloat16")
+
+# --- sparse task vectors ------------------------------------------------------------------------------------------------
+
+CRUMBS = {"a": "weight: 0.6, density: 0.5, gamma: 0.1", "b": "weight: 0.3, density: 0.7, gamma: 0.05"}
+for inputs in ("far", "near", "edge", "wide"):
+    family(f"breadcrumbs-{inputs}", "breadcrumbs", inputs, F32, **CRUMBS)
+    family(f"breadcrumbs-ties-{inputs}", "breadcrumbs_ties", inputs, F32, **CRUMBS)
+    family(f"della-linear-{inputs}-density-1", "della_linear", inputs, F32, a="weight: 0.6, density: 1", b="weight: 0.3")
+    family(f"della-{inputs}-density-1", "della", inputs, F32, a="weight: 0.5, density: 1.0", b="weight: 0.4, density: 1")
+family("breadcrumbs-gamma-0", "breadcrumbs", "far", F32, a="weight: 0.6, density: 0.5, gamma: 0", b="weight: 0.3, density: 0.5, gamma: 0")
+family("breadcrumbs-default-gamma", "breadcrumbs", "far", F32, **HALF)
+family("breadcrumbs-gamma-and-density-above-1", "breadcrumbs", "far", F32, a="weight: 0.6, density: 0.8, gamma: 0.5", b="weight: 0.3, density: 0.4, gamma: 0.9")
+family("breadcrumbs-density-1", "breadcrumbs", "far", F32, a="weight: 0.6, density: 1, gamma: 0.5", b="weight: 0.3, density: 1.5")
+family("breadcrumbs-density-too-small", "breadcrumbs", "far", F32, a="weight: 0.6, density: 1.0e-6", b="weight: 0.3, density: 0")
+family("breadcrumbs-rescale-normalize-lambda", "breadcrumbs", "far", RESCALED, shared="rescale: true, normalize: true, lambda: 0.7", **CRUMBS)
+family("breadcrumbs-gradients", "breadcrumbs", "far", F32, a="weight: 0.6, density: [0.2, 0.9], gamma: [0.3, 0]", b="weight: [0.1, 0.9], density: 0.5, gamma: [{filter: mlp, value: 0.2}, {value: 0.01}]")
+family("breadcrumbs-ties-rescale-near", "breadcrumbs_ties", "near", RESCALED, shared="rescale: true, int8_mask: true", **CRUMBS)
+family("breadcrumbs-ties-normalize", "breadcrumbs_ties", "far", F32, shared="normalize: true", **CRUMBS)
+family("breadcrumbs-ties-lacking", "breadcrumbs_ties", "odd", F32, **CRUMBS)
+family("breadcrumbs-bfloat16", "breadcrumbs", "near", BF16, dtype="bfloat16", **CRUMBS)
+family("breadcrumbs-ties-float16", "breadcrumbs_ties", "far", F16, dtype="float16", **CRUMBS)
+family("della-linear-density-0", "della_linear", "far", F32, a="weight: 0.6, density: 0", b="weight: 0.3")
+family("della-normalize-off", "della", "near", F32, a="weight: 0.6", b="weight: 0.3", shared="normalize: false, lambda: 0.8")
+family("della-linear-half", "della_linear", "far", COINS, **HALVES)
+family("della-linear-half-epsilon", "della_linear", "far", COINS, a="weight: 0.6, density: 0.4, epsilon: 0.35", b="weight: 0.3, density: 0.6, epsilon: 0.01")
+family("della-linear-half-without-rescale", "della_linear", "far", COINS, shared="rescale: false", **HALVES)
+family("della-half", "della", "far", COINS, **HALVES)
+family("della-half-near", "della", "near", COINS, **HALVES)
+
+# --- consensus by variance, by counting, by distance ------------------------------------------------------------------------
+
+for inputs in ("far", "near", "edge", "wide"):
+    family(f"sce-{inputs}", "sce", inputs, F32, a="", b="", shared="select_topk: 0.3")
+    family(f"ram-{inputs}", "ram", inputs, F32, a="", b="", shared="epsilon: 0.001")
+    family(f"ramplus-tl-{inputs}", "ramplus_tl", inputs, F32, a="", b="", shared="epsilon: 0.001")
+    models(f"nearswap-{inputs}", "nearswap", [(f"{inputs}-a", "")], F32, base=f"{inputs}-base", shared="t: 0.0002", dtype="float32")
+family("sce-all", "sce", "far", F32, a="", b="")
+family("sce-all-near", "sce", "near", F32, a="", b="", shared="int8_mask: true")
+family("sce-nothing", "sce", "far", F32, a="", b="", shared="select_topk: 0")
+family("sce-gradient", "sce", "far", F32, a="", b="", shared="select_topk: [0.1, 0.9]")
+family("sce-lacking", "sce", "odd", F32, a="", b="", shared="select_topk: 0.5")
+family("sce-out-dtype-bfloat16", "sce", "near", OUT16, a="", b="", shared="select_topk: 0.5", dtype="float32\nout_dtype: bfloat16")
+models("sce-three", "sce", [*pair("far", "", ""), ("far-c", "")], F32, base="far-base", shared="select_topk: 0.25", dtype="float32")
+models("sce-one-has-no-variance", "sce", [("far-a", "")], F32, base="far-base", shared="select_topk: 0.5", dtype="float32")
+models("sce-float64", "sce", [*pair("far", "", ""), ("far-c", "")], {**F64, "ulps": 4}, base="far-base", shared="select_topk: 0.25")
+family("ram-default-epsilon", "ram", "near", F32, a="", b="")
+family("ram-epsilon-0", "ram", "near", F32, a="", b="", shared="epsilon: 0")
+family("ram-epsilon-large", "ram", "far", F32, a="", b="", shared="epsilon: 0.1")
+models("ram-three", "ram", [*pair("far", "", ""), ("far-c", "")], F32, base="far-base", shared="epsilon: 0.05", dtype="float32")
+models("ram-one", "ram", [("far-a", "")], F32, base="far-base", dtype="float32")
+family("ram-lacking", "ram", "odd", F32, a="", b="", shared="epsilon: 0.05")
+family("ramplus-tl-far-apart", "ramplus_tl", "far", F32, a="", b="", shared="epsilon: 0.08, r: 0.5, alpha: 0.6")
+family("ramplus-tl-default", "ramplus_tl", "near", F32, a="", b="")
+models("ramplus-tl-three", "ramplus_tl", [*pair("far", "", ""), ("far-c", "")], F32, base="far-base", shared="epsilon: 0.05, r: 1, alpha: 0.3", dtype="float32")
+models("ramplus-tl-one", "ramplus_tl", [("far-a", "")], F32, base="far-base", dtype="float32")
+for name, t in (("all", "1"), ("nothing", "0"), ("gradient", "[0.0, 0.05, 0.5]"), ("below-zero", "-1")):
+    models(f"nearswap-{name}", "nearswap", [("far-a", "")], F32, base="far-base", shared=f"t: {t}", dtype="float32")
+models("nearswap-listed-base", "nearswap", [("far-a", ""), ("far-base", "")], F32, base="far-base", shared="t: 0.03", dtype="float32")
+models("nearswap-float16", "nearswap", [("far-a", "")], F16, base="far-base", shared="t: 0.03", dtype="float16")
+models("nearswap-lacking", "nearswap", [("odd-b", "")], F32, base="odd-base", shared="t: 0.03", dtype="float32")
+
+# --- fusion, and nothing at all ---------------------------------------------------------------------------------------------
+
+FUSION64 = {**F64, "threshold_slack": 1e-9, "reason": "f64 on both sides; divergences and thresholds are summed in another order"}
+# Between rows that hardly differ mergekit's divergence is noise of either sign; ours is never below zero.
+NOISY = {**FUSION64, "otherwise": ["post_attention_layernorm"]}
+for inputs in ("far", "near", "edge"):
+    tolerance = NOISY if inputs == "edge" else FUSION64
+    models(f"arcee-fusion-{inputs}", "arcee_fusion", [(f"{inputs}-a", "")], tolerance, base=f"{inputs}-base")
+models("arcee-fusion-bert", "arcee_fusion", [("bert-a", "")], FUSION64, base="bert-base")
+models("arcee-fusion-listed-base", "arcee_fusion", [("far-base", ""), ("far-b", "")], FUSION64, base="far-base")
+models("arcee-fusion-lacking", "arcee_fusion", [("odd-b", "")], FUSION64, base="odd-base")
+EXACT = {**F32, "ulps": 0, "reason": "nothing is computed"}
+for inputs in ("far", "near", "edge", "wide"):
+    models(f"passthrough-{inputs}", "passthrough", [(f"{inputs}-a", "")], EXACT, dtype="float32")
+models("passthrough-scale", "passthrough", [("far-a", "scale: 0.7")], F32, dtype="float32")
+models("passthrough-scale-filters", "passthrough", [("far-a", "scale: [{filter: o_proj, value: 0}, {filter: down_proj, value: [0.5, 2]}, {value: 1}]")], F32, dtype="float32")
+models("passthrough-some-scaled", "passthrough", [("far-a", "scale: [{filter: mlp, value: 0.5}]")], F32, dtype="float32")
+models("passthrough-bfloat16", "passthrough", [("far-a", "")], OUT16, dtype="bfloat16")

@@ -32,7 +32,9 @@ from safetensors.torch import load_file, save_file
 
 from golden_cases import CASES
 
+# Of the wide checkpoints' tensors, and of the cases that sparse_expectation names, every so many-th element is kept.
 STRIDE = 16
+SPARSE_STRIDE = 5
 
 # --- Names and shapes -------------------------------------------------------------------------------------------------
 
@@ -231,7 +233,7 @@ def write(folder, tensors, config):
 def make_inputs(root):
     """Every checkpoint by name; the wide ones go elsewhere (see `wide`)."""
     shapes, config = llama(5, 32, 48, 64)
-    for seed, name in enumerate(("far-base", "far-a", "far-b"), start=1):
+    for seed, name in enumerate(("far-base", "far-a", "far-b", "far-c"), start=1):
         write(root / name, draw(shapes, seed), config)
 
     shapes, config = llama(4, 48, 72, 160, tied=True)
@@ -307,6 +309,12 @@ def merge(recipe, out):
     return load_file(out / "model.safetensors")
 
 
+def sparse_expectation(recipe, tolerance):
+    """The first methods' cases are kept whole; of the others every fifth element says as much, and coins need all of them."""
+    whole = ("linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties")
+    return yaml.safe_load(recipe)["merge_method"] not in whole and not tolerance.get("statistics")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("out", type=Path, help="tests/golden")
@@ -337,10 +345,11 @@ def main():
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.yml").write_text(recipe)
             (folder / "tolerance.json").write_text(json.dumps(tolerance, indent=2) + "\n")
-            if "wide-base" in recipe:
-                sampled = {n: t.flatten()[::STRIDE].contiguous() for n, t in expected.items()}
+            stride = STRIDE if "wide-" in recipe else SPARSE_STRIDE if sparse_expectation(recipe, tolerance) else 1
+            if stride > 1:
+                sampled = {n: t.flatten()[::stride].contiguous() if t.is_floating_point() else t for n, t in expected.items()}
                 shapes = {n: json.dumps(list(t.shape)) for n, t in expected.items()}
-                save_file(sampled, folder / "expected-samples.safetensors", metadata=shapes | {"stride": str(STRIDE)})
+                save_file(sampled, folder / "expected-samples.safetensors", metadata=shapes | {"stride": str(stride)})
             else:
                 save_file(expected, folder / "expected.safetensors")
             print(name, flush=True)

@@ -23,6 +23,9 @@ pub const BLOCK: usize = 1024;
 /// Votes whose weighted sum is below this share of the sum of their magnitudes are ties, and elect plus.
 pub const TIE_SHARE: f32 = 1.0 / (1 << 20) as f32;
 
+/// NearSwap takes no two values for nearer than this, as mergekit does.
+pub const NEAREST: f64 = 1e-6;
+
 /// A floating-point element type that arithmetic reads and writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -52,6 +55,30 @@ pub enum Precision {
     F64,
 }
 
+impl Precision {
+    /// The [`Score`] of a magnitude.
+    pub fn bits(self, magnitude: f64) -> u64 {
+        match self {
+            Self::F32 => u64::from((magnitude as f32).to_bits()),
+            Self::F64 => magnitude.to_bits(),
+        }
+    }
+
+    /// The score from which on others are outliers: median + 1.5 · (third − first), from the quartiles' scores.
+    pub fn fence(self, first: u64, median: u64, third: u64) -> u64 {
+        match self {
+            Self::F32 => {
+                let [first, median, third] = [first, median, third].map(|score| f32::from_bits(score as u32));
+                u64::from((median + 1.5 * (third - first)).to_bits())
+            }
+            Self::F64 => {
+                let [first, median, third] = [first, median, third].map(f64::from_bits);
+                (median + 1.5 * (third - first)).to_bits()
+            }
+        }
+    }
+}
+
 /// The raw little-endian bytes of one input within a window.
 #[derive(Clone, Copy, Debug)]
 pub struct Raw<'a> {
@@ -70,6 +97,29 @@ pub struct Window<'a> {
     pub len: usize,
     /// One entry an input, in recipe order (the base, if any, among them).
     pub inputs: &'a [Raw<'a>],
+    /// For [`Mask::Drawn`]: one entry a term, bit j (of word j / 32, from the lowest on) for element j of the window. Empty
+    /// where no mask is drawn.
+    pub drawn: &'a [Vec<u32>],
+}
+
+/// How a tensor is looked at: what stays the same over all its windows.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// The width of the arithmetic.
+    pub precision: Precision,
+    /// What the terms are.
+    pub space: Space,
+    /// Elements of a row: the tensor's last dimension, at least 1. Only [`Score::Scaled`] looks at it.
+    pub row: u64,
+    /// One a row, for [`Score::Scaled`]; empty where nothing is scaled.
+    pub scales: &'a [f64],
+}
+
+impl Frame<'_> {
+    /// A frame without rows.
+    pub fn new(precision: Precision, space: Space) -> Self {
+        Self { precision, space, row: 1, scales: &[] }
+    }
 }
 
 /// What the terms of a merge are.
@@ -115,77 +165,214 @@ pub struct Coin {
     pub threshold: u32,
 }
 
-/// Which elements of a term take part: asked for by a method, before anything was measured.
+/// What the elements of a term are ranked by. As a number it is the bit pattern of a magnitude: 31 bits at [`Precision::F32`],
+/// 63 at [`Precision::F64`]. Every NaN scores the same, above infinity: hosts differ in the NaNs that they compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Score {
+    /// |t|.
+    Magnitude,
+    /// The population variance of the terms at the element, the same for every term: eᵢ = tᵢ − t₀, Σ(eᵢ − ē)²/n in f64, rounded
+    /// once to the width of the arithmetic.
+    Variance,
+    /// |t| times the scale of the element's row (see [`Frame::scales`]), rounded to the width of the arithmetic.
+    Scaled,
+}
+
+/// Which elements of a term take part: asked for by a method, before anything was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum MaskRule {
     /// Every element.
     All,
     /// No element.
     Nothing,
-    /// The `keep` elements of largest magnitude; among equals the lowest index first. `1 ≤ keep < n`.
-    Top {
-        /// How many elements are kept.
+    /// The `keep` elements of largest magnitude after the `skip` largest; among equals the lowest index counts as larger.
+    /// `1 ≤ keep`, `skip + keep ≤ n`, and not all of them.
+    Band {
+        /// How many of the largest are dropped.
+        skip: u64,
+        /// How many of the rest are kept.
         keep: u64,
     },
+    /// Of all elements whose variance across the terms is not zero, ⌊`share` · their number⌋: those of largest variance, among
+    /// equals the lowest index first. The same for every term.
+    Varied {
+        /// 0 to 1, both excluded.
+        share: f64,
+    },
+    /// Elements whose magnitude is above this number, at the width of the arithmetic.
+    Above(f64),
+    /// Elements whose scaled score is at least median + 1.5 · (third − first quartile) of the scaled scores; quartile q is
+    /// the score at rank ⌊q · (n − 1)⌋.
+    Outliers,
     /// Elements whose coin says so.
     Coin(Coin),
+    /// Elements whose coin says so, with a chance that grows with the rank of the magnitude within its line.
+    Ranked(RankedCoin),
 }
 
-/// A mask rule with its measures in: two numbers at most, never an array.
+/// A coin whose threshold depends on rank: of n elements in a line, the one of rank r from 0 on (equal magnitudes: the lowest index
+/// first) is kept with the chance `low` + (`high` − `low`) · r / (n − 1), and with their mean if it is alone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedCoin {
+    /// Key and stream; its threshold is not used.
+    pub coin: Coin,
+    /// The chance of the smallest magnitude.
+    pub low: f64,
+    /// The chance of the largest magnitude.
+    pub high: f64,
+    /// Elements of a line.
+    pub line: u64,
+    /// From one element of a line to the next; elements that are fewer apart belong to different lines.
+    pub stride: u64,
+}
+
+/// The elements from the largest score down to a place in the order (score, then lowest index).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// Scores above it belong to the cut.
+    pub threshold: u64,
+    /// So do scores equal to it at an index below this one.
+    pub ties_end: u64,
+}
+
+impl Cut {
+    /// No element.
+    pub const NONE: Self = Self { threshold: u64::MAX, ties_end: 0 };
+
+    /// Whether the element of that score and index belongs to it.
+    pub fn has(self, score: u64, index: u64) -> bool {
+        score > self.threshold || (score == self.threshold && index < self.ties_end)
+    }
+}
+
+/// A mask rule with its measures in: a few numbers, never an array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mask {
     /// Every element.
     All,
     /// No element.
     Nothing,
-    /// Elements whose score is above `threshold`, or equals it at an index below `ties_end`.
-    ///
-    /// The score is the bit pattern of |term| without its sign: 31 bits at [`Precision::F32`], 63 at [`Precision::F64`].
-    /// Every NaN scores the same, above infinity: hosts differ in the NaNs that they compute.
+    /// Elements of `from` that are not of `above`.
     Band {
-        /// The k-th largest score.
-        threshold: u64,
-        /// One past the index of the last kept element that equals `threshold`.
-        ties_end: u64,
+        /// What they are ranked by.
+        score: Score,
+        /// The larger cut.
+        from: Cut,
+        /// The smaller cut, which is dropped.
+        above: Cut,
     },
     /// Elements whose coin says so.
     Coin(Coin),
+    /// What was drawn for the window (see [`Window::drawn`]): ranks within a line are the one rule that needs to be written down.
+    Drawn,
 }
 
-/// Sums of products of the terms, accumulated in f64: block by block, in block order.
-#[derive(Clone, Debug, PartialEq, Default)]
+/// How elements belong together where each group is measured and mixed for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Groups {
+    /// All of them.
+    Whole,
+    /// Elements that follow each other, this many a group.
+    Rows(u64),
+    /// Every so many-th element: the group is the index modulo this number.
+    Columns(u64),
+}
+
+impl Groups {
+    /// How many groups `elements` elements have.
+    pub fn count(self, elements: u64) -> u64 {
+        match self {
+            Self::Whole => 1,
+            Self::Rows(row) => elements.div_ceil(row.max(1)),
+            Self::Columns(columns) => columns.min(elements),
+        }
+    }
+
+    /// The group of the element with this index.
+    pub fn of(self, index: u64) -> usize {
+        match self {
+            Self::Whole => 0,
+            Self::Rows(row) => (index / row) as usize,
+            Self::Columns(columns) => (index % columns) as usize,
+        }
+    }
+}
+
+/// Sums of products of the terms, a Gram matrix a group, accumulated in f64: block by block, in block order. Within a block, element
+/// j of the part that is the group's goes to lane j mod 8 and the lanes are added as a tree; by columns, in the order of the rows.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Gram {
     /// Number of terms.
     pub terms: usize,
-    /// Upper triangle by rows, the diagonal included: (0,0), (0,1), …, (1,1), ….
+    /// Which elements belong together.
+    pub groups: Groups,
+    /// Group after group: the upper triangle by rows, the diagonal included: (0,0), (0,1), …, (1,1), ….
     pub sums: Vec<f64>,
 }
 
 impl Gram {
-    /// A Gram matrix of nothing yet.
-    pub fn new(terms: usize) -> Self {
-        Self { terms, sums: vec![0.0; terms * (terms + 1) / 2] }
+    /// Gram matrices of nothing yet.
+    pub fn new(terms: usize, groups: Groups, elements: u64) -> Self {
+        Self { terms, groups, sums: vec![0.0; groups.count(elements) as usize * Self::pairs(terms)] }
     }
 
-    /// ⟨term i, term j⟩.
-    pub fn at(&self, i: usize, j: usize) -> f64 {
+    /// Sums of one group.
+    pub fn pairs(terms: usize) -> usize {
+        terms * (terms + 1) / 2
+    }
+
+    /// ⟨term i, term j⟩ of a group.
+    pub fn at(&self, group: usize, i: usize, j: usize) -> f64 {
         let (i, j) = if i <= j { (i, j) } else { (j, i) };
-        self.sums[i * self.terms - i * (i + 1) / 2 + j]
+        self.sums[group * Self::pairs(self.terms) + i * self.terms - i * (i + 1) / 2 + j]
     }
 }
 
-/// L1 norms of one term, accumulated like [`Gram`].
+/// Which sum over a term's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// Σ|t|.
+    One,
+    /// Σt².
+    Two,
+}
+
+/// Norms of one term (see [`Power`]), accumulated like [`Gram`].
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub struct L1 {
-    /// Σ|t| over all elements.
+pub struct Norms {
+    /// Over all elements.
     pub all: f64,
-    /// Σ|t| over the elements that its mask keeps.
+    /// Over the elements that its mask keeps.
     pub kept: f64,
+}
+
+/// How often one term's masked value is not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Overlap {
+    /// Where every other term's is.
+    pub alone: u64,
+    /// Where another term's is not, either.
+    pub shared: u64,
+}
+
+/// A digit of a term's scores to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// Whose ([`Score::Variance`] is nobody's).
+    pub term: usize,
+    /// Which score.
+    pub score: Score,
+    /// Which digit.
+    pub digit: Digit,
 }
 
 /// The hunt for the last kept tie of one term. Windows are shown to it in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TieHunt {
+    /// Whose ([`Score::Variance`] is nobody's).
+    pub term: usize,
+    /// Which score.
+    pub score: Score,
     /// The score looked for.
     pub threshold: u64,
     /// How many elements of that score are kept (from the lowest index on).
@@ -199,14 +386,10 @@ pub struct TieHunt {
 /// One elementwise pass over all inputs: the merged values, rounded once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mix {
-    /// What the terms are. With [`Space::Deltas`] the base is added to the combined terms.
-    pub space: Space,
     /// One a term.
     pub masks: Vec<Mask>,
-    /// How masked terms combine.
+    /// How masked terms combine. With [`Space::Deltas`] the base is added to the combined terms.
     pub combine: Combine,
-    /// The width of the arithmetic.
-    pub precision: Precision,
     /// The type of the result.
     pub out: Float,
 }
@@ -220,17 +403,40 @@ pub enum Combine {
         /// One a term.
         coefficients: Vec<f64>,
     },
-    /// TIES: elect the sign of v = Σ cᵢ·tᵢ (a tie or zero elects plus), then sum the cᵢ·tᵢ of that sign (a zero
-    /// has no sign), divide by the sum of their weights if `normalize` (a zero sum divides by one), times `lambda`.
+    /// The same with coefficients of each group's own.
+    Grouped {
+        /// Which elements belong together.
+        groups: Groups,
+        /// Group after group, one a term.
+        coefficients: Vec<f64>,
+    },
+    /// TIES: elect the sign of v = Σ vᵢ, where term i votes vᵢ = cᵢ·tᵢ (a tie or zero elects plus), then sum the cᵢ·tᵢ whose
+    /// vote has that sign (a zero has no sign), divide by the sum of their weights if `normalize`, times `lambda`.
     Vote {
         /// One a term: what multiplies it in the vote and in the sum.
         coefficients: Vec<f64>,
         /// One a term: what it adds to the divisor.
         weights: Vec<f64>,
+        /// Whether terms vote with their own values, vᵢ = tᵢ.
+        unweighted: bool,
         /// Whether to divide.
         normalize: bool,
+        /// Divisors below this are taken for it; a zero divides by one.
+        least: f64,
         /// Scales the combined value.
         lambda: f64,
+    },
+    /// RAM: where one masked term alone is not zero, cᵢ·tᵢ; where several are, the sum of tᵢ/k for the k of them.
+    Overlap {
+        /// One a term.
+        coefficients: Vec<f64>,
+    },
+    /// NearSwap, of two inputs: w·other + (1 − w)·base with w = t / max(|base − other|, 10⁻⁶), at least 0 and at most 1.
+    Near {
+        /// Which term is the base.
+        base: usize,
+        /// How far apart values may be to be swapped whole.
+        t: f64,
     },
 }
 
@@ -267,44 +473,46 @@ pub trait Backend {
     fn kind(&self) -> BackendKind;
 
     /// Adds the window's ⟨tᵢ, tⱼ⟩ of every pair of terms.
-    async fn gram(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        into: &mut Gram,
-    ) -> Result<(), BackendError>;
+    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError>;
 
-    /// Adds the window's Σ|t| and Σ|masked t| of every term. `masks` and `into` have one entry a term.
-    async fn l1(
+    /// Adds the window's norms of every term. `masks` and `into` have one entry a term.
+    async fn norms(
         &mut self,
-        precision: Precision,
-        space: Space,
+        frame: &Frame<'_>,
+        power: Power,
         masks: &[Mask],
         window: Window<'_>,
-        into: &mut [L1],
+        into: &mut [Norms],
     ) -> Result<(), BackendError>;
 
-    /// Counts, for every term that has a [`Digit`], the values of that digit among scores whose higher bits equal the
-    /// digit's prefix. `digits` and `into` have one entry a term; `into[t].len() == 1 << digit.bits`.
+    /// Counts the elements of the window where masked terms are not zero. `masks` and `into` have one entry a term.
+    async fn overlap(
+        &mut self,
+        frame: &Frame<'_>,
+        masks: &[Mask],
+        window: Window<'_>,
+        into: &mut [Overlap],
+    ) -> Result<(), BackendError>;
+
+    /// Counts, for every query, the values of its digit among scores whose higher bits equal the digit's prefix.
+    /// `into` has one entry a query, of `1 << digit.bits` counts.
     async fn histogram(
         &mut self,
-        precision: Precision,
-        space: Space,
-        digits: &[Option<Digit>],
+        frame: &Frame<'_>,
+        queries: &[Query],
         window: Window<'_>,
         into: &mut [Vec<u64>],
     ) -> Result<(), BackendError>;
 
-    /// Advances the hunt of every term that has one.
-    async fn ties(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        hunts: &mut [Option<TieHunt>],
-    ) -> Result<(), BackendError>;
+    /// Advances every hunt.
+    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError>;
 
     /// Appends the window's merged values, `window.len · mix.out.size()` bytes, to `into`.
-    async fn mix(&mut self, mix: &Mix, window: Window<'_>, into: &mut Vec<u8>) -> Result<(), BackendError>;
+    async fn mix(
+        &mut self,
+        frame: &Frame<'_>,
+        mix: &Mix,
+        window: Window<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), BackendError>;
 }

@@ -1,6 +1,6 @@
 //! The exact k-th largest score of a stream: a radix select, one digit a pass, the same on every backend.
 
-use super::{Mask, Precision, TieHunt};
+use super::{Cut, Precision, Score, TieHunt};
 
 /// One digit of a score, and the bits above it that an element must have to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +56,12 @@ impl Selection {
         self.passes += 1;
     }
 
-    /// The hunt for the last kept tie; `None` when every tie is kept, or when the threshold is zero: a zero adds nothing
+    /// The hunt for the last kept tie of a term; `None` when every tie is kept, or when the threshold is zero: a zero adds nothing
     /// to any sum and has no sign, so whether it is kept cannot be seen.
-    pub fn tie_hunt(&self) -> Option<TieHunt> {
+    pub fn tie_hunt(&self, term: usize, score: Score) -> Option<TieHunt> {
         (self.keep < self.ties && self.prefix != 0).then_some(TieHunt {
+            term,
+            score,
             threshold: self.prefix,
             wanted: self.keep,
             met: 0,
@@ -67,9 +69,14 @@ impl Selection {
         })
     }
 
-    /// The finished mask, given where the hunt (if there was one) ended.
-    pub fn mask(&self, hunt: Option<TieHunt>) -> Mask {
-        Mask::Band { threshold: self.prefix, ties_end: hunt.and_then(|hunt| hunt.end).unwrap_or(u64::MAX) }
+    /// The score found.
+    pub fn threshold(&self) -> u64 {
+        self.prefix
+    }
+
+    /// The finished cut, given where the hunt (if there was one) ended.
+    pub fn cut(&self, hunt: Option<TieHunt>) -> Cut {
+        Cut { threshold: self.prefix, ties_end: hunt.and_then(|hunt| hunt.end).unwrap_or(u64::MAX) }
     }
 }
 
@@ -77,8 +84,8 @@ impl Selection {
 mod tests {
     use super::*;
 
-    /// The selection's mask over `scores`, driven as a run drives it.
-    fn selected(precision: Precision, scores: &[u64], keep: u64) -> Mask {
+    /// The selection's cut of `scores`, driven as a run drives it.
+    fn selected(precision: Precision, scores: &[u64], keep: u64) -> Cut {
         let mut selection = Selection::new(precision, keep);
         while let Some(digit) = selection.digit() {
             let mut histogram = vec![0; 1 << digit.bits];
@@ -87,19 +94,17 @@ mod tests {
             }
             selection.narrow(&histogram);
         }
-        let hunt = selection.tie_hunt().map(|mut hunt| {
+        let hunt = selection.tie_hunt(0, Score::Magnitude).map(|mut hunt| {
             let mut ties = scores.iter().enumerate().filter(|&(_, &score)| score == hunt.threshold);
             hunt.end = ties.nth(hunt.wanted as usize - 1).map(|(index, _)| index as u64 + 1);
             hunt
         });
-        selection.mask(hunt)
+        selection.cut(hunt)
     }
 
     /// The indices kept, zeros left out: whether a zero is kept cannot be seen.
-    fn kept(scores: &[u64], mask: Mask) -> Vec<usize> {
-        let Mask::Band { threshold, ties_end } = mask else { panic!("{mask:?}") };
-        let keeps = |index: usize, score: u64| score > threshold || (score == threshold && (index as u64) < ties_end);
-        (0..scores.len()).filter(|&index| scores[index] != 0 && keeps(index, scores[index])).collect()
+    fn kept(scores: &[u64], cut: Cut) -> Vec<usize> {
+        (0..scores.len()).filter(|&index| scores[index] != 0 && cut.has(scores[index], index as u64)).collect()
     }
 
     fn sorted(scores: &[u64], keep: u64) -> Vec<usize> {
@@ -113,8 +118,8 @@ mod tests {
 
     fn every_keep_agrees_with_sorting(precision: Precision, scores: &[u64]) {
         for keep in 1..scores.len() as u64 {
-            let mask = selected(precision, scores, keep);
-            assert_eq!(kept(scores, mask), sorted(scores, keep), "keep {keep} of {scores:?}");
+            let cut = selected(precision, scores, keep);
+            assert_eq!(kept(scores, cut), sorted(scores, keep), "keep {keep} of {scores:?}");
         }
     }
 
@@ -175,7 +180,7 @@ mod tests {
         let scores = f32_scores(&[0.0, 3.0, -0.0, 0.0, 1e-45]);
         every_keep_agrees_with_sorting(Precision::F32, &scores);
         // The fourth largest is a zero: every zero is kept, and nobody can tell.
-        assert_eq!(selected(Precision::F32, &scores, 4), Mask::Band { threshold: 0, ties_end: u64::MAX });
+        assert_eq!(selected(Precision::F32, &scores, 4), Cut { threshold: 0, ties_end: u64::MAX });
     }
 
     #[test]
@@ -183,6 +188,6 @@ mod tests {
         let scores = f32_scores(&[0.75; 6]);
         every_keep_agrees_with_sorting(Precision::F32, &scores);
         let threshold = u64::from(0.75_f32.to_bits());
-        assert_eq!(selected(Precision::F32, &scores, 5), Mask::Band { threshold, ties_end: 5 });
+        assert_eq!(selected(Precision::F32, &scores, 5), Cut { threshold, ties_end: 5 });
     }
 }

@@ -56,7 +56,7 @@ fn bindings_fit_the_one_layout_and_the_default_limits() {
                     let binding = variable.binding.unwrap();
                     let writes = access.contains(naga::StorageAccess::STORE);
                     assert_eq!(binding.group, 0);
-                    assert_eq!(writes, binding.binding >= 4, "{}: binding {}", kernel.name(), binding.binding);
+                    assert_eq!(writes, binding.binding >= 5, "{}: binding {}", kernel.name(), binding.binding);
                     bindings.push(binding.binding);
                 }
                 naga::AddressSpace::WorkGroup => {
@@ -67,7 +67,7 @@ fn bindings_fit_the_one_layout_and_the_default_limits() {
             }
         }
         bindings.sort_unstable();
-        assert_eq!(bindings, [0, 1, 2, 3, 4, 5], "{}", kernel.name());
+        assert_eq!(bindings, [0, 1, 2, 3, 4, 5, 6], "{}", kernel.name());
         assert!(bindings.len() <= MOST_STORAGE_BUFFERS);
         assert!(shared <= MOST_WORKGROUP_BYTES, "{}: {shared} bytes", kernel.name());
     }
@@ -78,7 +78,10 @@ fn structures_have_no_padding() {
     for kernel in Kernel::ALL {
         let module = parsed(kernel);
         for (_, kind) in module.types.iter() {
-            if let naga::TypeInner::Struct { members, span } = &kind.inner {
+            // Twofold is the shaders' own: it lies in no buffer.
+            if let naga::TypeInner::Struct { members, span } = &kind.inner
+                && kind.name.as_deref() != Some("Twofold")
+            {
                 assert_eq!(*span as usize, members.len() * 4, "{}: {:?}", kernel.name(), kind.name);
             }
         }

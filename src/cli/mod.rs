@@ -65,6 +65,9 @@ enum Command {
         /// Print them as JSON
         #[arg(long)]
         json: bool,
+        /// Print them as Markdown: docs/methods.md
+        #[arg(long, conflicts_with = "json")]
+        markdown: bool,
     },
 }
 
@@ -148,7 +151,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { recipe, options, json } => show::plan(&recipe, &options, json),
         Command::Inspect { model, tensors, json } => show::inspect(&model, tensors, json),
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
-        Command::Methods { json } => show::methods(json),
+        Command::Methods { json, markdown } => show::methods(json, markdown),
     };
     result.map_or_else(failure::Failure::report, |()| ExitCode::SUCCESS)
 }

@@ -7,7 +7,9 @@ use merge_studio::method;
 use merge_studio::model::Model;
 use merge_studio::output;
 use merge_studio::plan::{Job, Plan, Rule};
-use merge_studio::recipe::{DefaultValue, Link, ParameterKind, Value, write};
+use merge_studio::recipe::{
+    BaseUse, DefaultValue, Link, MethodInfo, ParameterInfo, ParameterKind, Scope, Value, write,
+};
 use serde::Serialize;
 
 use super::failure::Failure;
@@ -80,27 +82,84 @@ pub(super) fn inspect(path: &Path, tensors: bool, json: bool) -> Result<(), Fail
     Ok(())
 }
 
-pub(super) fn methods(json: bool) -> Result<(), Failure> {
+pub(super) fn methods(json: bool, markdown: bool) -> Result<(), Failure> {
     let methods = method::infos();
     if json {
         return print_json(&methods);
     }
+    if markdown {
+        print!("{}", methods_page(&methods));
+        return Ok(());
+    }
     for method in methods {
         println!("{}: {}\n  {}", method.id, method.summary, method.paper);
-        for parameter in method.parameters {
-            let default = match parameter.default {
-                DefaultValue::Required => "required".to_owned(),
-                DefaultValue::Number(number) => format!("default {number}"),
-                DefaultValue::Flag(flag) => format!("default {flag}"),
-            };
-            let kind = match parameter.kind {
-                ParameterKind::Number { .. } => "number",
-                ParameterKind::Flag => "flag",
-            };
-            println!("  {:<12}{kind}, {default}: {}", parameter.name, parameter.help);
+        for parameter in &method.parameters {
+            let default = default_words(parameter);
+            println!("  {:<18}{}, {default}: {}", parameter.name, kind_words(parameter), parameter.help);
         }
     }
     Ok(())
+}
+
+fn default_words(parameter: &ParameterInfo) -> String {
+    match parameter.default {
+        DefaultValue::Required => "required".to_owned(),
+        DefaultValue::Absent => "optional".to_owned(),
+        DefaultValue::Number(number) => format!("default {number}"),
+        DefaultValue::Flag(flag) => format!("default {flag}"),
+    }
+}
+
+fn kind_words(parameter: &ParameterInfo) -> &'static str {
+    match parameter.kind {
+        ParameterKind::Number { .. } => "number",
+        ParameterKind::Flag => "flag",
+    }
+}
+
+/// docs/methods.md.
+fn methods_page(methods: &[MethodInfo]) -> String {
+    let mut page = String::from(
+        "# Merge methods\n\nMade by `merge-studio methods --markdown` from the methods' own descriptions; a test compares the two.\n\
+         Names, defaults and meanings are mergekit 0.1.5's. A range is what is useful, not what is allowed.\n",
+    );
+    for method in methods {
+        let base = match method.base {
+            BaseUse::Required => "`base_model` is required",
+            BaseUse::Optional => "`base_model` is optional: with one, the method works on task vectors",
+            BaseUse::Ordinary => "`base_model` is an ordinary input",
+        };
+        let models = match method.models {
+            (0, _) => "any number of models".to_owned(),
+            (least, Some(most)) if least == most => words::count(least, "model"),
+            (least, _) => format!("{} or more", words::count(least, "model")),
+        };
+        let beside = if method.has_base() { ", a base not counted" } else { "" };
+        let (id, title, summary, paper) = (method.id, method.title, method.summary, method.paper);
+        page += &format!("\n## {id}\n\n{title}. {summary} (<{paper}>)\n\n{base}. It takes {models}{beside}.\n");
+        if method.parameters.is_empty() {
+            page += "\nIt has no parameters.\n";
+            continue;
+        }
+        page += "\n| parameter | what it is | of | |\n| --- | --- | --- | --- |\n";
+        for parameter in &method.parameters {
+            let kind = match parameter.kind {
+                ParameterKind::Number { min, max, floor } => {
+                    let floor = floor.map_or_else(String::new, |floor| format!(", at least {floor}"));
+                    format!("number, {min} to {max}{floor}")
+                }
+                ParameterKind::Flag => "flag".to_owned(),
+            };
+            let of = match parameter.scope {
+                Scope::Shared => "the merge",
+                Scope::Input => "each model",
+                Scope::NonBase => "each model but the base",
+            };
+            let (name, default, help) = (parameter.name, default_words(parameter), parameter.help);
+            page += &format!("| `{name}` | {kind}; {default} | {of} | {help} |\n");
+        }
+    }
+    page
 }
 
 fn prepare(args: &RecipeArgs, seed: u64, shard_size: u64) -> Result<Prepared, Failure> {

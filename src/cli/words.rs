@@ -46,7 +46,8 @@ pub(super) fn copy_reason(reason: CopyReason) -> &'static str {
     match reason {
         CopyReason::NotFloat => "integers",
         CopyReason::OnlyOne => "only one model has it",
-        CopyReason::OnlyBase => "only the base has it",
+        CopyReason::OnlyBase => "too few models beside the base have it",
+        CopyReason::Untouched => "as it is",
     }
 }
 

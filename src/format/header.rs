@@ -232,7 +232,8 @@ impl Reader {
         if let Some(key) = twice {
             return Err(HeaderError::DuplicateMetadata { key: key.to_owned() });
         }
-        self.header.metadata = pairs.into_iter().collect();
+        self.header.metadata.clear();
+        self.header.metadata.extend(pairs);
         Ok(())
     }
 

@@ -50,7 +50,9 @@ impl ShardIndex {
         let total_size = raw.metadata.total_size.and_then(|size| {
             size.as_u64().or_else(|| size.as_f64().filter(|size| *size >= 0.0).map(|size| size as u64))
         });
-        Ok(Self { weight_map: pairs.into_iter().collect(), total_size })
+        let mut weight_map = BTreeMap::new();
+        weight_map.extend(pairs);
+        Ok(Self { weight_map, total_size })
     }
 
     /// The index as text, laid out as Hugging Face's libraries do, ending in a newline.

@@ -7,10 +7,12 @@ mod error;
 mod header;
 mod index;
 mod json;
+mod order;
 mod source;
 
 pub use dtype::DType;
 pub use error::{Foreign, HeaderError, IndexError};
 pub use header::{Entry, Header, MAX_HEADER};
 pub use index::{INDEX_NAME, ShardIndex};
+pub use order::{in_order, order};
 pub use source::{ReadError, Source};

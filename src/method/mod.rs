@@ -3,7 +3,16 @@
 //! A method says what parameters it takes ([`Method::info`]), what it needs measured and masked ([`Method::program`]), and how the
 //! masked terms mix once the measures are in ([`Method::combine`]). It knows no backend, no file and no window.
 
+mod arcee_fusion;
+mod karcher;
 mod linear;
+mod model_stock;
+mod multislerp;
+mod nearswap;
+mod nuslerp;
+mod passthrough;
+mod ram;
+mod sce;
 mod slerp;
 mod task_arithmetic;
 #[cfg(test)]
@@ -13,7 +22,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Combine, Gram, L1, MaskRule, Space};
+use crate::kernel::{Combine, Gram, Groups, MaskRule, Norms, Overlap, Power, Space};
 use crate::recipe::{MethodInfo, Value};
 
 /// One merge method.
@@ -35,16 +44,40 @@ pub trait Method: Sync {
         false
     }
 
-    /// Whether its coefficients divide by the sum of the inputs' weights, which therefore must not be zero.
-    fn divides_by_weights(&self, _: &Resolved) -> bool {
+    /// Whether the tensor is the bytes of its only source.
+    fn copies(&self, _: &Resolved) -> bool {
         false
     }
+
+    /// What no tensor can be merged with.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    fn check(&self, _: &TensorInputs<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// Parameters that are of the right kind and still make no merge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Refusal {
+    /// The weights of an average sum to zero, and it divides by their sum.
+    ZeroWeights,
+    /// DELLA's chances, density ± epsilon, are not all between 0 and 1.
+    Chances {
+        /// Of which input.
+        input: usize,
+        /// Its density.
+        density: f64,
+        /// Its epsilon.
+        epsilon: f64,
+    },
 }
 
 /// What a method does when some inputs lack a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It goes on with the inputs that have it. A required base must be among them.
+    /// It goes on with the inputs that have it. A base must be among them; with fewer others than the method takes, it is copied.
     MergeRest,
     /// It cannot go on with fewer inputs; a single one that has it is copied.
     CopySingle,
@@ -53,14 +86,47 @@ pub enum Missing {
 /// Everything a method knows of one tensor: resolved parameters, never weights.
 #[derive(Clone, Copy, Debug)]
 pub struct TensorInputs<'a> {
-    /// Elements in the tensor.
-    pub elements: u64,
-    /// Which input is the base, if the method uses one.
+    /// Its dimensions.
+    pub shape: &'a [u64],
+    /// Which input is the base, if the method uses one and the recipe names one.
     pub base: Option<usize>,
     /// Resolved parameters.
     pub parameters: &'a Resolved,
     /// For the random methods: one coin an input, its threshold yet to be set from a density.
     pub coins: &'a [CoinKey],
+}
+
+impl TensorInputs<'_> {
+    /// Elements in the tensor.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().product()
+    }
+
+    /// Elements of the last dimension: a number or a vector is one row.
+    pub fn row(&self) -> u64 {
+        self.shape.last().copied().unwrap_or(1).max(1)
+    }
+
+    /// Elements of one entry of the first dimension.
+    pub fn column(&self) -> u64 {
+        self.shape.iter().skip(1).product::<u64>().max(1)
+    }
+
+    /// Task vectors where there is a base, the inputs where not.
+    pub fn space(&self) -> Space {
+        self.base.map_or(Space::Inputs, |base| Space::Deltas { base })
+    }
+
+    /// How many terms that gives.
+    pub fn terms(&self) -> usize {
+        self.space().terms(self.parameters.inputs.len())
+    }
+
+    /// The number called `name` of every term's input.
+    pub fn numbers(&self, name: &str) -> Vec<f64> {
+        let space = self.space();
+        (0..self.terms()).map(|term| self.parameters.input_number(space.input_of(term), name)).collect()
+    }
 }
 
 /// Resolved parameters of one tensor: plain values, defaults filled in.
@@ -112,28 +178,68 @@ pub struct Program {
     pub space: Space,
     /// One a term.
     pub masks: Vec<MaskRule>,
-    /// Whether the Gram matrix of the terms is needed.
-    pub gram: bool,
-    /// Whether the terms' L1 norms, before and after their masks, are needed.
-    pub l1: bool,
+    /// Whether Gram matrices of the terms are needed, and of which groups of elements.
+    pub gram: Option<Groups>,
+    /// Whether the terms' norms, before and after their masks, are needed, and which.
+    pub norms: Option<Power>,
+    /// Whether it is needed how often the masked terms are not zero.
+    pub overlap: bool,
+    /// Whether the rows' divergence scales the scores ([`crate::kernel::cpu::Divergence`]): of the base from the other input.
+    pub divergence: bool,
+}
+
+impl Program {
+    /// One that measures nothing but what its masks need.
+    pub fn new(space: Space, masks: Vec<MaskRule>) -> Self {
+        Self { space, masks, gram: None, norms: None, overlap: false, divergence: false }
+    }
 }
 
 /// What was measured, as far as the program asked for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Measured {
-    /// The Gram matrix of the terms.
+    /// The Gram matrices of the terms.
     pub gram: Option<Gram>,
     /// One a term, or empty.
-    pub l1: Vec<L1>,
+    pub norms: Vec<Norms>,
+    /// One a term, or empty.
+    pub overlap: Vec<Overlap>,
 }
 
-static REGISTRY: [&dyn Method; 6] = [
+impl Measured {
+    /// A sum of the terms whose coefficients come from the Gram matrix of each group: `of` is given a way to look it up.
+    fn weigh(&self, of: impl Fn(&dyn Fn(usize, usize) -> f64) -> Vec<f64>) -> Combine {
+        let Some(gram) = &self.gram else { return Combine::Sum { coefficients: of(&|_, _| 0.0) } };
+        let groups = gram.sums.len() / Gram::pairs(gram.terms).max(1);
+        let coefficients: Vec<f64> = (0..groups).flat_map(|group| of(&|i, j| gram.at(group, i, j))).collect();
+        match gram.groups {
+            Groups::Whole => Combine::Sum { coefficients },
+            groups => Combine::Grouped { groups, coefficients },
+        }
+    }
+}
+
+static REGISTRY: [&dyn Method; 20] = [
     &linear::Linear,
     &slerp::Slerp,
+    &nuslerp::NuSlerp,
+    &multislerp::MultiSlerp,
+    &karcher::Karcher,
     &task_arithmetic::TASK_ARITHMETIC,
     &task_arithmetic::TIES,
     &task_arithmetic::DARE_LINEAR,
     &task_arithmetic::DARE_TIES,
+    &task_arithmetic::DELLA_LINEAR,
+    &task_arithmetic::DELLA,
+    &task_arithmetic::BREADCRUMBS,
+    &task_arithmetic::BREADCRUMBS_TIES,
+    &sce::Sce,
+    &ram::RAM,
+    &ram::RAMPLUS_TL,
+    &model_stock::ModelStock,
+    &nearswap::NearSwap,
+    &arcee_fusion::ArceeFusion,
+    &passthrough::Passthrough,
 ];
 
 /// Every method, in the order in which they are shown.

@@ -44,8 +44,9 @@ pub(super) fn by_index<'a>(
     index: &ShardIndex,
     names: impl Iterator<Item = &'a str> + Clone,
 ) -> Result<Choice, ModelError> {
-    let present: BTreeSet<&str> = names.clone().collect();
-    let shards: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    let (mut present, mut shards) = (BTreeSet::new(), BTreeSet::new());
+    present.extend(names.clone());
+    shards.extend(index.weight_map.values().map(String::as_str));
     let (files, missing): (Vec<String>, Vec<String>) =
         shards.iter().map(|shard| (*shard).to_owned()).partition(|shard| present.contains(shard.as_str()));
     if files.is_empty() {

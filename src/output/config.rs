@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::format::DType;
+use crate::format::{DType, in_order};
 use crate::plan::Plan;
 
 /// Keys that hold the element type: transformers 5 writes `dtype`, older ones `torch_dtype`.
@@ -20,8 +20,7 @@ pub(super) fn with_dtype(text: &str, dtype: DType) -> String {
     let mut places = Vec::new();
     find(text, text, &mut places);
     let mut edited = text.to_owned();
-    places.sort_unstable_by_key(|&(start, _)| std::cmp::Reverse(start));
-    for (start, end) in places {
+    for (start, end) in in_order(places, |(start, _)| u64::MAX - *start as u64) {
         edited.replace_range(start..end, &format!("\"{name}\""));
     }
     edited

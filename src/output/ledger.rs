@@ -80,15 +80,16 @@ fn omission(plan: &Plan, left_out: &LeftOut) -> Json {
 }
 
 fn values(values: &std::collections::BTreeMap<String, Value>) -> Json {
-    let plain = values.iter().map(|(key, value)| {
+    let mut plain = serde_json::Map::new();
+    for (key, value) in values {
         let value = match value {
             Value::Flag(flag) => json!(flag),
             Value::Number(number) => json!(number),
             Value::Text(text) => json!(text),
         };
-        (key.clone(), value)
-    });
-    Json::Object(plain.collect())
+        plain.insert(key.clone(), value);
+    }
+    Json::Object(plain)
 }
 
 fn member(text: &mut String, key: &str, value: &impl Serialize) {

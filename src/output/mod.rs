@@ -88,30 +88,37 @@ pub fn small_files(plan: &Plan, recipe: &Recipe, models: &[Model]) -> Vec<SmallF
 ///
 /// `inputs` are the names and fingerprints in the order of [`Plan::inputs`].
 pub fn metadata(recipe: &Recipe, seed: u64, inputs: &[(String, String)]) -> BTreeMap<String, String> {
-    let inputs: serde_json::Map<String, serde_json::Value> =
-        inputs.iter().map(|(name, fingerprint)| (name.clone(), fingerprint.clone().into())).collect();
-    BTreeMap::from([
-        ("merge_studio.version".into(), env!("CARGO_PKG_VERSION").into()),
-        ("merge_studio.method".into(), recipe.merge_method.clone()),
-        ("merge_studio.seed".into(), seed.to_string()),
-        ("merge_studio.recipe_sha256".into(), hex(&Sha256::digest(recipe::write(recipe)))),
-        ("merge_studio.inputs".into(), serde_json::Value::Object(inputs).to_string()),
-    ])
+    let mut fingerprints = serde_json::Map::new();
+    for (name, fingerprint) in inputs {
+        fingerprints.insert(name.clone(), fingerprint.clone().into());
+    }
+    let mut metadata = BTreeMap::new();
+    for (key, value) in [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("method", recipe.merge_method.clone()),
+        ("seed", seed.to_string()),
+        ("recipe_sha256", hex(&Sha256::digest(recipe::write(recipe)))),
+        ("inputs", serde_json::Value::Object(fingerprints).to_string()),
+    ] {
+        metadata.insert(format!("merge_studio.{key}"), value);
+    }
+    metadata
 }
 
 fn shard_index(plan: &Plan) -> ShardIndex {
     let file = |index: usize| plan.files.get(index).map_or(String::new(), |file| file.name.clone());
-    ShardIndex {
-        weight_map: plan.jobs.iter().map(|job| (job.name.clone(), file(job.file))).collect(),
-        total_size: Some(plan.jobs.iter().map(|job| job.len).sum()),
-    }
+    let mut weight_map = BTreeMap::new();
+    weight_map.extend(plan.jobs.iter().map(|job| (job.name.clone(), file(job.file))));
+    ShardIndex { weight_map, total_size: Some(plan.jobs.iter().map(|job| job.len).sum()) }
 }
 
 /// What a link calls the hash of an output: of its weight files' names and SHA-256s, or of the only file itself.
 ///
 /// One file: its own SHA-256. Several: the SHA-256 of what `sha256sum` prints for them, in the order of their names.
 pub fn output_hash<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<String> {
-    let files: BTreeMap<&str, &str> = files.into_iter().collect();
+    let mut named = BTreeMap::new();
+    named.extend(files);
+    let files: BTreeMap<&str, &str> = named;
     match files.len() {
         0 => None,
         1 => files.into_values().next().map(str::to_owned),

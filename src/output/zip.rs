@@ -5,6 +5,7 @@
 //! where a 32-bit field would overflow; timestamps are fixed, so that equal files give equal archives.
 
 use super::CrcRange;
+use crate::format::order;
 
 /// One file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +73,8 @@ pub fn total_len(entries: &[Entry], parts: &[Part]) -> u64 {
 
 /// The CRC-32 of a file from those of its pieces, which together cover it.
 pub fn combine(pieces: &[CrcRange]) -> u32 {
-    let mut pieces = pieces.to_vec();
-    pieces.sort_unstable();
     let mut whole = crc32fast::Hasher::new();
-    for (_, len, crc) in pieces {
+    for (_, len, crc) in order(pieces.iter().map(|(offset, ..)| *offset)).into_iter().map(|place| pieces[place]) {
         whole.combine(&crc32fast::Hasher::new_with_initial_len(crc, len));
     }
     whole.finalize()

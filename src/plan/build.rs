@@ -6,9 +6,9 @@ use super::{
     CopyReason, Job, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice, PlanOptions, PlannedInput, Rule,
     SourceTensor, coin, layout, parameters,
 };
-use crate::format::DType;
+use crate::format::{DType, in_order};
 use crate::kernel::{Float, Precision};
-use crate::method::{self, Method, Missing};
+use crate::method::{self, Method, Missing, Refusal, TensorInputs};
 use crate::model::{Model, Place, Tensor};
 use crate::recipe::{BaseUse, FloatName, MethodInfo, ModelEntry, Recipe};
 
@@ -43,7 +43,7 @@ pub fn plan(
     if draft.jobs.is_empty() {
         return Err(PlanError::NothingToMerge);
     }
-    let files = layout::assign(&mut draft.jobs, options.shard_size, &options.metadata);
+    let (jobs, files) = layout::assign(draft.jobs, options.shard_size, &options.metadata);
     let notices = planner.notices().chain(draft.notices).collect();
     Ok(Plan {
         method: recipe.merge_method.clone(),
@@ -57,7 +57,7 @@ pub fn plan(
             })
             .collect(),
         donor: planner.donor,
-        jobs: draft.jobs,
+        jobs,
         files,
         left_out: draft.left_out,
         notices,
@@ -107,9 +107,13 @@ impl<'a> Planner<'a> {
     ) -> Result<Self, PlanError> {
         let info = method.info();
         let names = input_names(recipe);
+        if info.base == BaseUse::Required && recipe.base_model.is_none() {
+            return Err(PlanError::BaseMissing { method: info.id.to_owned() });
+        }
         let (least, most) = info.models;
-        if names.len() < least || most.is_some_and(|most| names.len() > most) {
-            return Err(PlanError::ModelCount { method: info.id.to_owned(), least, most, found: names.len() });
+        let others = names.len() - usize::from(info.has_base() && recipe.base_model.is_some());
+        if others < least || most.is_some_and(|most| others > most) {
+            return Err(PlanError::ModelCount { method: info.id.to_owned(), least, most, found: others });
         }
         let mut inputs = Vec::with_capacity(names.len());
         for name in names {
@@ -120,10 +124,7 @@ impl<'a> Planner<'a> {
         }
         let named_base =
             recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
-        let base = match info.base {
-            BaseUse::Ordinary => None,
-            BaseUse::Required => Some(named_base.ok_or_else(|| PlanError::BaseMissing { method: info.id.to_owned() })?),
-        };
+        let base = named_base.filter(|_| info.has_base());
         if let Some(other) = inputs.iter().find(|input| input.model.layers() != inputs[0].model.layers()) {
             return Err(PlanError::LayersDiffer {
                 first: inputs[0].name.clone(),
@@ -143,9 +144,9 @@ impl<'a> Planner<'a> {
         let others = (0..self.inputs.len()).filter(|&input| input != self.donor);
         for input in std::iter::once(self.donor).chain(others) {
             let model = self.inputs[input].model;
-            let mut own: Vec<(&String, &Tensor)> = model.tensors.iter().collect();
-            own.sort_by_key(|(_, tensor)| (tensor.file, tensor.offset));
-            for (name, _) in own {
+            let own: Vec<(&String, &Tensor)> = model.tensors.iter().collect();
+            // Files first: no file has 2⁴⁸ bytes.
+            for (name, _) in in_order(own, |(_, tensor)| (tensor.file as u64) << 48 | tensor.offset) {
                 if !taken.insert((input, name)) {
                     continue;
                 }
@@ -191,7 +192,7 @@ impl<'a> Planner<'a> {
         let (rule, dtype, used) = if first.dtype.is_float() {
             self.float_rule(name, &found, &missing)?
         } else {
-            (Rule::Copy(CopyReason::NotFloat), first.dtype, found.len())
+            (Rule::Copy(CopyReason::NotFloat), first.dtype, (0..found.len()).collect())
         };
         if !missing.is_empty() {
             draft.notices.push(PlanNotice::Missing { tensor: name.to_owned(), inputs: missing });
@@ -202,8 +203,9 @@ impl<'a> Planner<'a> {
             shape: first.shape.clone(),
             dtype,
             rule,
-            sources: found[..used]
-                .iter()
+            sources: used
+                .into_iter()
+                .map(|used| &found[used])
                 .map(|found| SourceTensor {
                     input: found.input,
                     name: found.name.to_owned(),
@@ -258,13 +260,13 @@ impl<'a> Planner<'a> {
         Ok(())
     }
 
-    /// The rule for a tensor of floats, its type, and how many of its sources are used.
+    /// The rule for a tensor of floats, its type, and which of its sources are used.
     fn float_rule(
         &self,
         name: &str,
         found: &[Found<'_>],
         missing: &[String],
-    ) -> Result<(Rule, DType, usize), PlanError> {
+    ) -> Result<(Rule, DType, Vec<usize>), PlanError> {
         let promoted =
             found.iter().skip(1).fold(found[0].tensor.dtype, |dtype, other| dtype.promote(other.tensor.dtype));
         let dtype = self.recipe.out_dtype.or(self.recipe.dtype).map_or(promoted, dtype_of);
@@ -282,34 +284,43 @@ impl<'a> Planner<'a> {
                 present => present,
             },
         };
+        let all = || (0..found.len()).collect();
         if !missing.is_empty() {
-            match self.method.missing() {
-                Missing::CopySingle if found.len() == 1 => return Ok((Rule::Copy(CopyReason::OnlyOne), dtype, 1)),
-                Missing::CopySingle => {
+            match (self.method.missing(), base) {
+                (Missing::CopySingle, _) if found.len() == 1 => {
+                    return Ok((Rule::Copy(CopyReason::OnlyOne), dtype, all()));
+                }
+                (Missing::CopySingle, _) => {
                     return Err(PlanError::MissingTensor { tensor: name.to_owned(), missing: missing.to_vec() });
                 }
-                Missing::MergeRest if base.is_some() && found.len() == 1 => {
-                    return Ok((Rule::Copy(CopyReason::OnlyBase), dtype, 1));
+                (Missing::MergeRest, Some(base)) if found.len() - 1 < self.info.models.0.max(1) => {
+                    return Ok((Rule::Copy(CopyReason::OnlyBase), dtype, vec![base]));
                 }
-                Missing::MergeRest => {}
+                (Missing::MergeRest, _) => {}
             }
         }
         let parameters = self.parameters(name, found)?;
-        if self.method.divides_by_weights(&parameters)
-            && (0..found.len()).map(|input| parameters.input_number(input, "weight")).sum::<f64>() == 0.0
-        {
-            return Err(PlanError::ZeroWeights { tensor: name.to_owned() });
+        if self.method.copies(&parameters) {
+            return Ok((Rule::Copy(CopyReason::Untouched), dtype, all()));
         }
         let coins = if self.method.draws_coins() {
             found.iter().map(|found| coin::key(self.seed, name, found.input)).collect()
         } else {
             Vec::new()
         };
+        let inputs = TensorInputs { shape: &found[0].tensor.shape, base, parameters: &parameters, coins: &coins };
+        self.method.check(&inputs).map_err(|refusal| match refusal {
+            Refusal::ZeroWeights => PlanError::ZeroWeights { tensor: name.to_owned() },
+            Refusal::Chances { input, density, epsilon } => {
+                let input = self.inputs[found[input].input].name.clone();
+                PlanError::Chances { tensor: name.to_owned(), input, density, epsilon }
+            }
+        })?;
         let wide =
             self.recipe.dtype == Some(FloatName::Float64) || found.iter().any(|found| found.tensor.dtype == DType::F64);
         let precision = if wide { Precision::F64 } else { Precision::F32 };
         let out = float_of(dtype).unwrap_or(Float::F32);
-        Ok((Rule::Merge(MergeRule { base, parameters, coins, precision, out }), dtype, found.len()))
+        Ok((Rule::Merge(MergeRule { base, parameters, coins, precision, out }), dtype, all()))
     }
 
     fn parameters(&self, name: &str, found: &[Found<'_>]) -> Result<method::Resolved, PlanError> {

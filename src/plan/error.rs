@@ -18,7 +18,7 @@ pub enum PlanError {
     #[error("{method} needs a base_model")]
     BaseMissing { method: String },
     /// Too few or too many models.
-    #[error("{method} takes {least}{} models, the base included; the recipe names {found}", most_words(*.least, *.most))]
+    #[error("{method} takes {least}{} models, a base not counted; the recipe names {found}", most_words(*.least, *.most))]
     ModelCount { method: String, least: usize, most: Option<usize>, found: usize },
     /// The inputs are not equally deep.
     #[error(
@@ -61,6 +61,11 @@ pub enum PlanError {
         "the weights for {tensor} sum to zero, and the average divides by that sum; change a weight or set normalize: false"
     )]
     ZeroWeights { tensor: String },
+    /// DELLA's chances leave the range of chances.
+    #[error(
+        "density {density} ± epsilon {epsilon} of {input} for {tensor} must both lie between 0 and 1: lower epsilon, or bring density nearer to 0.5"
+    )]
+    Chances { tensor: String, input: String, density: f64, epsilon: f64 },
     /// The models have no tensors.
     #[error("the models hold no tensors")]
     NothingToMerge,

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::{Job, OutputFile};
-use crate::format::{Entry, Header};
+use crate::format::{Entry, Header, in_order};
 
-/// Assigns files and offsets to `jobs` and returns the files with their headers.
+/// Assigns files and offsets to `jobs` and returns them with the files and their headers.
 ///
 /// Jobs are ordered by element size, largest first (so that every tensor is aligned to its elements), and otherwise keep their
 /// order. A file takes tensors until the next one would exceed `shard_size`; one tensor is never cut.
-pub(super) fn assign(jobs: &mut [Job], shard_size: u64, metadata: &BTreeMap<String, String>) -> Vec<OutputFile> {
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.dtype.size()));
+pub(super) fn assign(
+    jobs: Vec<Job>,
+    shard_size: u64,
+    metadata: &BTreeMap<String, String>,
+) -> (Vec<Job>, Vec<OutputFile>) {
+    let mut jobs = in_order(jobs, |job| u64::MAX - job.dtype.size());
     let mut lens: Vec<u64> = vec![0];
-    for job in jobs.iter_mut() {
+    for job in &mut jobs {
         let current = lens[lens.len() - 1];
         if current > 0 && current + job.len > shard_size {
             lens.push(0);
@@ -45,8 +49,8 @@ pub(super) fn assign(jobs: &mut [Job], shard_size: u64, metadata: &BTreeMap<Stri
         };
         files.push(OutputFile { name, len: header.len() as u64 + data, header });
     }
-    for job in jobs.iter_mut() {
+    for job in &mut jobs {
         job.offset += files[job.file].header.len() as u64;
     }
-    files
+    (jobs, files)
 }

@@ -108,8 +108,10 @@ pub enum CopyReason {
     NotFloat,
     /// Only one input has it.
     OnlyOne,
-    /// The base has it and no other input does.
+    /// The base has it and too few other inputs do.
     OnlyBase,
+    /// The method leaves it as it is.
+    Untouched,
 }
 
 /// One tensor of one input.

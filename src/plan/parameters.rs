@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use super::{Expected, PlanError};
 use crate::method::Resolved;
-use crate::recipe::{MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Scope, Setting, Settings, Value};
+use crate::recipe::{
+    DefaultValue, MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Scope, Setting, Settings, Value,
+};
 
 /// What identifies one tensor to the parameters.
 pub(super) struct Subject<'a> {
@@ -32,7 +34,7 @@ pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_
     let mut shared = BTreeMap::new();
     for parameter in info.parameters.iter().filter(|parameter| parameter.scope == Scope::Shared) {
         let value = one(parameter, &[Some(global)], subject.tensor, subject.t, None)?;
-        shared.insert(parameter.name.to_owned(), value);
+        shared.extend(value.map(|value| (parameter.name.to_owned(), value)));
     }
     let mut inputs = Vec::with_capacity(subject.sources.len());
     for source in &subject.sources {
@@ -46,7 +48,7 @@ pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_
             };
             if applies {
                 let value = one(parameter, &scopes, source.tensor, subject.t, Some(source.input))?;
-                values.insert(parameter.name.to_owned(), value);
+                values.extend(value.map(|value| (parameter.name.to_owned(), value)));
             }
         }
         inputs.push(values);
@@ -54,13 +56,14 @@ pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_
     Ok(Resolved { shared, inputs })
 }
 
+/// The value of one parameter; `None` where it has none and needs none.
 fn one(
     parameter: &ParameterInfo,
     scopes: &[Option<&Settings>],
     tensor: &str,
     t: f64,
     input: Option<&str>,
-) -> Result<Value, PlanError> {
+) -> Result<Option<Value>, PlanError> {
     let bad = |value: &Value, expected| PlanError::BadValue {
         parameter: parameter.name.to_owned(),
         value: match value {
@@ -80,13 +83,16 @@ fn one(
         {
             return Err(bad(&value, Expected::AtLeast(floor)));
         }
-        return Ok(value);
+        return Ok(Some(value));
     }
-    parameter.default.value().ok_or_else(|| PlanError::NoValue {
-        parameter: parameter.name.to_owned(),
-        tensor: tensor.to_owned(),
-        input: input.map(str::to_owned),
-    })
+    if parameter.default == DefaultValue::Required {
+        return Err(PlanError::NoValue {
+            parameter: parameter.name.to_owned(),
+            tensor: tensor.to_owned(),
+            input: input.map(str::to_owned),
+        });
+    }
+    Ok(parameter.default.value())
 }
 
 /// The setting with every scalar turned into the parameter's kind, before gradients are interpolated.

@@ -339,7 +339,7 @@ fn what_cannot_be_planned_is_refused_with_its_reason() {
     let three = ["a", "b", "c"].map(|name| llama(name, DType::F32));
     let mut crowded = recipe.clone();
     crowded.models.push(entry("c", &[]));
-    assert!(matches!(plan_of(&crowded, &three), Err(PlanError::ModelCount { found: 3, most: Some(2), .. })));
+    assert!(matches!(plan_of(&crowded, &three), Err(PlanError::ModelCount { found: 2, most: Some(1), .. })));
     let mut baseless = recipe.clone();
     baseless.base_model = None;
     assert!(matches!(plan_of(&baseless, &models), Err(PlanError::BaseMissing { .. })));
@@ -369,4 +369,40 @@ fn a_plan_survives_its_journey_to_a_worker() {
     let plan = plan_with(&dare, &models, &options).unwrap();
     let bytes = postcard::to_allocvec(&plan).unwrap();
     assert_eq!(postcard::from_bytes::<Plan>(&bytes).unwrap(), plan);
+}
+
+#[test]
+fn a_tensor_that_too_few_models_have_is_the_bases() {
+    let mut models = ["a", "b", "c"].map(|name| llama(name, DType::F32));
+    models[2].tensors.remove(UP[1]);
+    let stock = recipe("model_stock", Some("a"), vec![entry("b", &[]), entry("c", &[])]);
+    let plan = plan_of(&stock, &models).unwrap();
+    assert_eq!(job(&plan, UP[1]).rule, Rule::Copy(CopyReason::OnlyBase));
+    assert_eq!(plan.inputs[job(&plan, UP[1]).sources[0].input].name, "a");
+    assert!(matches!(job(&plan, UP[0]).rule, Rule::Merge(_)));
+}
+
+#[test]
+fn a_method_with_an_optional_base_counts_the_others() {
+    let models = ["a", "b", "c"].map(|name| llama(name, DType::F32));
+    let weight = [("weight", number(0.5))];
+    let both = vec![entry("b", &weight), entry("c", &weight)];
+    let without = plan_of(&recipe("nuslerp", None, both.clone()), &models).unwrap();
+    assert_eq!(merge_rule(&without, UP[0]).base, None);
+    let with = plan_of(&recipe("nuslerp", Some("a"), both), &models).unwrap();
+    assert_eq!(merge_rule(&with, UP[0]).base, Some(2));
+    let one = recipe("nuslerp", Some("a"), vec![entry("b", &weight)]);
+    assert!(matches!(plan_of(&one, &models), Err(PlanError::ModelCount { found: 1, least: 2, most: Some(2), .. })));
+}
+
+#[test]
+fn chances_beyond_certainty_are_refused_by_model_and_numbers() {
+    let models = ["a", "b", "c"].map(|name| llama(name, DType::F32));
+    let mut della = ties();
+    della.merge_method = "della".to_owned();
+    della.models[1].parameters.insert("density".to_owned(), number(0.95));
+    assert!(matches!(
+        plan_of(&della, &models),
+        Err(PlanError::Chances { input, density, epsilon, .. }) if input == "c" && density == 0.95 && epsilon == 0.15
+    ));
 }

@@ -17,7 +17,7 @@ pub struct MethodInfo {
     pub paper: &'static str,
     /// What it does with `base_model`.
     pub base: BaseUse,
-    /// Fewest and most models that it takes, the base counted where it has one.
+    /// Fewest and most models that it takes, the base not counted where it has one.
     pub models: (usize, Option<usize>),
     /// Its parameters.
     pub parameters: Vec<ParameterInfo>,
@@ -29,10 +29,14 @@ impl MethodInfo {
         self.parameters.iter().find(|parameter| parameter.name == name)
     }
 
-    /// Whether the method accepts a parameter and does nothing with it. (`int8_mask` does nothing in any method of ours, but
-    /// a recipe that has it is right: it speaks to mergekit's memory.)
+    /// Whether the method accepts a parameter and does nothing with it.
     pub fn is_idle(&self, parameter: &str) -> bool {
-        self.id == "task_arithmetic" && matches!(parameter, "density" | "rescale")
+        self.parameter(parameter).is_some_and(|parameter| parameter.idle)
+    }
+
+    /// Whether a `base_model` is something else to it than an ordinary input.
+    pub fn has_base(&self) -> bool {
+        self.base != BaseUse::Ordinary
     }
 }
 
@@ -41,6 +45,8 @@ impl MethodInfo {
 pub enum BaseUse {
     /// It cannot run without one: slerp, and everything that works on task vectors.
     Required,
+    /// With one it works on task vectors, without on the models themselves.
+    Optional,
     /// It has no notion of one: a `base_model` is an ordinary input.
     Ordinary,
 }
@@ -58,6 +64,51 @@ pub struct ParameterInfo {
     pub default: DefaultValue,
     /// One line: what it does.
     pub help: &'static str,
+    /// Whether it is accepted and does nothing, so that a recipe that gives it is warned. (`int8_mask` does nothing in any method of
+    /// ours, but a recipe that has it is right: it speaks to mergekit's memory.)
+    pub idle: bool,
+}
+
+impl ParameterInfo {
+    /// A number whose useful range is `min` to `max`, one for all models.
+    pub fn number(name: &'static str, min: f64, max: f64, default: DefaultValue, help: &'static str) -> Self {
+        let kind = ParameterKind::Number { min, max, floor: None };
+        Self { name, kind, scope: Scope::Shared, default, help, idle: false }
+    }
+
+    /// A flag, one for all models.
+    pub fn flag(name: &'static str, default: bool, help: &'static str) -> Self {
+        let default = DefaultValue::Flag(default);
+        Self { name, kind: ParameterKind::Flag, scope: Scope::Shared, default, help, idle: false }
+    }
+
+    /// mergekit's `int8_mask`.
+    pub fn int8_mask() -> Self {
+        Self::flag("int8_mask", false, "Accepted for mergekit's sake: masks here take no memory.")
+    }
+
+    /// The same, with values of the models' own.
+    #[must_use]
+    pub fn of(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// The same, refusing numbers below `least`.
+    #[must_use]
+    pub fn at_least(mut self, least: f64) -> Self {
+        if let ParameterKind::Number { floor, .. } = &mut self.kind {
+            *floor = Some(least);
+        }
+        self
+    }
+
+    /// The same, accepted and without effect.
+    #[must_use]
+    pub fn idle(mut self) -> Self {
+        self.idle = true;
+        self
+    }
 }
 
 /// What values a parameter takes.
@@ -114,6 +165,8 @@ pub enum Scope {
 pub enum DefaultValue {
     /// It must be given.
     Required,
+    /// Nothing: the method does without.
+    Absent,
     /// This number.
     Number(f64),
     /// This flag.
@@ -124,7 +177,7 @@ impl DefaultValue {
     /// The value, if there is one.
     pub fn value(self) -> Option<Value> {
         match self {
-            Self::Required => None,
+            Self::Required | Self::Absent => None,
             Self::Number(number) => Some(Value::Number(number)),
             Self::Flag(flag) => Some(Value::Flag(flag)),
         }

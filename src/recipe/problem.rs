@@ -153,9 +153,6 @@ pub enum Feature {
     /// A model's name given as a mapping.
     #[error("a model given as a mapping")]
     ModelMapping,
-    /// A method of mergekit's.
-    #[error("the method `{0}`")]
-    Method(String),
 }
 
 /// What a value is, in the words of a message.
@@ -331,7 +328,7 @@ pub enum ProblemKind {
     #[error("`models` lists no model; add an entry `- model: NAME`")]
     NoModels,
     /// Too few or too many models.
-    #[error("`{method}` takes {}, the base counted, but here are {found}", count(*min, *max))]
+    #[error("`{method}` takes {}, a base not counted, but here are {found}", count(*min, *max))]
     ModelCount {
         /// The method.
         method: String,

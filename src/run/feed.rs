@@ -1,8 +1,10 @@
 //! The windows of one tensor: read once and kept where the inputs fit the budget, read again each pass where they do not.
 
+use std::ops::Range;
+
 use super::{RunError, Task};
 use crate::format::Source;
-use crate::kernel::{Float, Raw, Window};
+use crate::kernel::{Float, Raw};
 use crate::plan::{Job, float_of};
 
 /// The raw inputs of one job.
@@ -10,15 +12,18 @@ pub(super) struct Feed {
     dtypes: Vec<Float>,
     elements: u64,
     window: usize,
-    /// One buffer an input: the whole tensor if `kept`, else the current window.
+    /// Elements that are never parted in memory: 1, or the lines of a rule that needs whole ones.
+    whole: u64,
+    /// One buffer an input: the whole tensor if `kept`, else the current window and the rest of the lines that it touches.
     buffers: Vec<Vec<u8>>,
     kept: bool,
-    loaded: bool,
+    /// Which elements the buffers hold.
+    loaded: Range<u64>,
 }
 
 impl Feed {
     /// A feed that has read nothing yet.
-    pub(super) fn new<S>(task: &Task<'_, S>, job: &Job, elements: u64) -> Self {
+    pub(super) fn new<S>(task: &Task<'_, S>, job: &Job, elements: u64, whole: u64) -> Self {
         let dtypes: Vec<Float> =
             job.sources.iter().map(|source| float_of(source.dtype).unwrap_or(Float::F32)).collect();
         let raw: u64 = job.sources.iter().map(|source| source.len).sum();
@@ -27,8 +32,9 @@ impl Feed {
             dtypes,
             elements,
             window: task.limits.window,
+            whole,
             kept: raw <= task.limits.keep,
-            loaded: false,
+            loaded: 0..0,
         }
     }
 
@@ -48,10 +54,11 @@ impl Feed {
         first: u64,
         len: usize,
     ) -> Result<(), RunError> {
-        if self.kept && self.loaded {
+        let wanted = if self.kept { 0..self.elements } else { self.around(first, len) };
+        if self.loaded == wanted {
             return Ok(());
         }
-        let (first, len) = if self.kept { (0, self.elements as usize) } else { (first, len) };
+        let (first, len) = (wanted.start, (wanted.end - wanted.start) as usize);
         let plan = task.plan;
         let job = &plan.jobs[task.index];
         for (number, source) in job.sources.iter().enumerate() {
@@ -68,22 +75,23 @@ impl Feed {
             task.report.read += buffer.len() as u64;
             task.report.largest_allocation = task.report.largest_allocation.max(buffer.capacity() as u64);
         }
-        self.loaded = true;
+        self.loaded = wanted;
         Ok(())
     }
 
-    /// The raw inputs of a window that was loaded.
-    pub(super) fn raws(&self, first: u64, len: usize) -> Vec<Raw<'_>> {
-        let from = if self.kept { first as usize } else { 0 };
+    /// The window, and the rest of the lines that it touches.
+    pub(super) fn around(&self, first: u64, len: usize) -> Range<u64> {
+        let end = (first + len as u64).next_multiple_of(self.whole).min(self.elements);
+        first - first % self.whole..end
+    }
+
+    /// The raw inputs of elements that were loaded.
+    pub(super) fn raws(&self, elements: Range<u64>) -> Vec<Raw<'_>> {
+        let at = |element: u64, dtype: Float| (element - self.loaded.start) as usize * dtype.size();
         self.dtypes
             .iter()
             .zip(&self.buffers)
-            .map(|(&dtype, buffer)| Raw { dtype, bytes: &buffer[from * dtype.size()..(from + len) * dtype.size()] })
+            .map(|(&dtype, buffer)| Raw { dtype, bytes: &buffer[at(elements.start, dtype)..at(elements.end, dtype)] })
             .collect()
-    }
-
-    /// The window over `raws`.
-    pub(super) fn window<'a>(first: u64, len: usize, raws: &'a [Raw<'a>]) -> Window<'a> {
-        Window { first, len, inputs: raws }
     }
 }

@@ -3,16 +3,17 @@
 use super::feed::Feed;
 use super::{Progress, RunError, Sink, Task};
 use crate::format::Source;
+use crate::kernel::cpu::{self, Divergence};
 use crate::kernel::{
-    Backend, BackendError, Combine, Digit, Float, Gram, L1, Mask, MaskRule, Mix, Precision, Selection, Space, TieHunt,
-    digits,
+    Backend, BackendError, Combine, Cut, Float, Frame, Gram, Mask, MaskRule, Mix, Norms, Overlap, Precision, Query,
+    RankedCoin, Score, Selection, Space, TieHunt, Window, digits,
 };
 use crate::method::{self, Measured, Method, Program, Resolved, TensorInputs};
 use crate::plan::{Job, MergeRule, Plan, Rule, float_of};
 
 /// A job in the kernel's words.
 pub(super) struct Lowered<'a> {
-    elements: u64,
+    shape: &'a [u64],
     program: Program,
     precision: Precision,
     out: Float,
@@ -22,22 +23,22 @@ pub(super) struct Lowered<'a> {
 
 impl<'a> Lowered<'a> {
     /// What `rule` means for `job`.
-    pub(super) fn new(plan: &Plan, job: &Job, rule: &'a Rule) -> Result<Self, RunError> {
-        let elements = job.shape.iter().product();
+    pub(super) fn new(plan: &Plan, job: &'a Job, rule: &'a Rule) -> Result<Self, RunError> {
+        let shape = &job.shape;
         Ok(match rule {
             Rule::Merge(merge) => {
                 let method = method::find(&plan.method).ok_or_else(|| RunError::UnknownMethod(plan.method.clone()))?;
                 Self {
-                    elements,
-                    program: method.program(&tensor_inputs(elements, merge)),
+                    shape,
+                    program: method.program(&tensor_inputs(shape, merge)),
                     precision: merge.precision,
                     out: merge.out,
                     method: Some((method, merge)),
                 }
             }
             Rule::Copy(_) => Self {
-                elements,
-                program: Program { space: Space::Inputs, masks: vec![MaskRule::All], gram: false, l1: false },
+                shape,
+                program: Program::new(Space::Inputs, vec![MaskRule::All]),
                 precision: Precision::F64,
                 out: float_of(job.dtype).unwrap_or(Float::F32),
                 method: None,
@@ -47,22 +48,43 @@ impl<'a> Lowered<'a> {
 
     fn combine(&self, measured: &Measured) -> Combine {
         match self.method {
-            Some((method, merge)) => method.combine(&tensor_inputs(self.elements, merge), measured),
+            Some((method, merge)) => method.combine(&tensor_inputs(self.shape, merge), measured),
             None => Combine::Sum { coefficients: vec![1.0] },
         }
     }
 
     /// Passes over the inputs, for progress: those that are certain and the digits of a selection.
     fn passes(&self) -> u64 {
-        let selects = self.program.masks.iter().any(|mask| matches!(mask, MaskRule::Top { .. }));
-        let select = if selects { digits(self.precision).len() as u64 + 1 } else { 0 };
-        1 + select + u64::from(self.program.gram) + u64::from(self.program.l1)
+        let program = &self.program;
+        let has = |of: fn(&MaskRule) -> bool| u64::from(program.masks.iter().any(of));
+        let selects = has(|mask| matches!(mask, MaskRule::Band { .. } | MaskRule::Varied { .. } | MaskRule::Outliers));
+        1 + selects * (digits(self.precision).len() as u64 + 1)
+            + has(|mask| matches!(mask, MaskRule::Varied { .. }))
+            + u64::from(program.gram.is_some())
+            + u64::from(program.norms.is_some())
+            + u64::from(program.overlap)
+            + u64::from(program.divergence) * Divergence::PASSES as u64
+    }
+
+    /// Elements of the lines that must be seen whole: 1 where no rule is by lines.
+    fn whole(&self) -> u64 {
+        let lines = self.program.masks.iter().map(|mask| match mask {
+            MaskRule::Ranked(coin) => coin.line * coin.stride,
+            _ => 1,
+        });
+        lines.max().unwrap_or(1).max(1)
+    }
+
+    /// Elements of a row, and how many rows there are.
+    fn rows(&self) -> (u64, u64) {
+        let row = self.shape.last().copied().unwrap_or(1).max(1);
+        (row, self.shape.iter().product::<u64>().div_ceil(row))
     }
 }
 
-fn tensor_inputs(elements: u64, merge: &MergeRule) -> TensorInputs<'_> {
+fn tensor_inputs<'a>(shape: &'a [u64], merge: &'a MergeRule) -> TensorInputs<'a> {
     let parameters: &Resolved = &merge.parameters;
-    TensorInputs { elements, base: merge.base, parameters, coins: &merge.coins }
+    TensorInputs { shape, base: merge.base, parameters, coins: &merge.coins }
 }
 
 /// Why a tensor was not made.
@@ -85,22 +107,28 @@ impl From<BackendError> for Stop {
     }
 }
 
-/// Calls `$call` with every window in order, counting progress.
+/// Calls `$call` with every window in order, counting progress. What masks draw is drawn for it.
 macro_rules! each_window {
-    ($state:ident, |$window:ident| $call:expr) => {
+    ($state:ident, $frame:ident, |$window:ident| $call:expr) => {
         for (first, len) in $state.feed.windows() {
             $state.feed.load($state.task, first, len).await?;
-            let raws = $state.feed.raws(first, len);
-            let $window = Feed::window(first, len, &raws);
+            let drawn = $state.draw(&$frame, first, len);
+            let inputs = $state.feed.raws(first..first + len as u64);
+            let $window = Window { first, len, inputs: &inputs, drawn: &drawn };
             $call;
             $state.advance(len);
         }
     };
 }
 
+/// The ranks from below that the outliers' fence is made of.
+const QUARTILES: [f64; 3] = [0.25, 0.5, 0.75];
+
 struct State<'t, 'a, S, W> {
     task: &'t mut Task<'a, S>,
     feed: Feed,
+    /// The masks that are drawn, by term.
+    ranked: Vec<(usize, RankedCoin)>,
     watch: &'t mut W,
     done: u64,
     total: u64,
@@ -112,6 +140,20 @@ impl<S, W: FnMut(Progress)> State<'_, '_, S, W> {
         self.done = (self.done + elements as u64 * self.bytes_an_element).min(self.total);
         (self.watch)(Progress { job: self.task.index, done: self.done, total: self.total });
     }
+
+    /// [`Window::drawn`] of a window that was loaded.
+    fn draw(&self, frame: &Frame<'_>, first: u64, len: usize) -> Vec<Vec<u32>> {
+        let Some((last, _)) = self.ranked.last() else { return Vec::new() };
+        let around = self.feed.around(first, len);
+        let inputs = self.feed.raws(around.clone());
+        let lines =
+            Window { first: around.start, len: (around.end - around.start) as usize, inputs: &inputs, drawn: &[] };
+        let mut drawn = vec![Vec::new(); last + 1];
+        for (term, coin) in &self.ranked {
+            drawn[*term] = cpu::draw(frame, *term, coin, &lines, first..first + len as u64);
+        }
+        drawn
+    }
 }
 
 /// Makes the tensor on `backend` and writes it.
@@ -122,32 +164,55 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     sink: &mut K,
     watch: &mut W,
 ) -> Result<(), Stop> {
-    let (space, precision) = (lowered.program.space, lowered.precision);
+    let program = &lowered.program;
     let job = &task.plan.jobs[task.index];
     let bytes_an_element = job.sources.iter().map(|source| source.dtype.size()).sum::<u64>();
-    let feed = Feed::new(task, job, lowered.elements);
-    let total = lowered.elements * bytes_an_element * lowered.passes();
-    let mut state = State { task, feed, watch, done: 0, total, bytes_an_element };
+    let elements = lowered.shape.iter().product::<u64>();
+    let feed = Feed::new(task, job, elements, lowered.whole());
+    let total = elements * bytes_an_element * lowered.passes();
+    let ranked = program.masks.iter().enumerate().filter_map(|(term, mask)| match mask {
+        MaskRule::Ranked(coin) => Some((term, *coin)),
+        _ => None,
+    });
+    let ranked = ranked.collect();
+    let mut state = State { task, feed, ranked, watch, done: 0, total, bytes_an_element };
+    let mut frame = Frame::new(lowered.precision, program.space);
+    let scales;
+    if let (true, Space::Deltas { base }) = (program.divergence, program.space) {
+        let (row, rows) = lowered.rows();
+        let mut divergence = Divergence::new(rows, row, base, program.space.input_of(0));
+        for pass in 0..Divergence::PASSES {
+            each_window!(state, frame, |window| divergence.feed(pass, &window));
+        }
+        scales = divergence.scales();
+        frame = Frame { row, scales: &scales, ..frame };
+    }
 
-    let masks = mask(&mut state, lowered, backend).await?;
+    let masks = mask(&mut state, lowered, &frame, backend).await?;
     let mut measured = Measured::default();
-    if lowered.program.gram {
-        let mut gram = Gram::new(masks.len());
-        each_window!(state, |window| backend.gram(precision, space, window, &mut gram).await?);
+    if let Some(groups) = program.gram {
+        let mut gram = Gram::new(masks.len(), groups, elements);
+        each_window!(state, frame, |window| backend.gram(&frame, window, &mut gram).await?);
         measured.gram = Some(gram);
     }
-    if lowered.program.l1 {
-        measured.l1 = vec![L1::default(); masks.len()];
-        each_window!(state, |window| backend.l1(precision, space, &masks, window, &mut measured.l1).await?);
+    if let Some(power) = program.norms {
+        measured.norms = vec![Norms::default(); masks.len()];
+        each_window!(state, frame, |window| backend.norms(&frame, power, &masks, window, &mut measured.norms).await?);
     }
-    let mix = Mix { space, masks, combine: lowered.combine(&measured), precision, out: lowered.out };
+    if program.overlap {
+        measured.overlap = vec![Overlap::default(); masks.len()];
+        each_window!(state, frame, |window| backend.overlap(&frame, &masks, window, &mut measured.overlap).await?);
+    }
+    let mix = Mix { masks, combine: lowered.combine(&measured), out: lowered.out };
     let size = lowered.out.size();
     for (first, len) in state.feed.windows() {
         state.feed.load(state.task, first, len).await?;
         let mut bytes = Vec::with_capacity(len * size);
         {
-            let raws = state.feed.raws(first, len);
-            backend.mix(&mix, Feed::window(first, len, &raws), &mut bytes).await?;
+            let drawn = state.draw(&frame, first, len);
+            let inputs = state.feed.raws(first..first + len as u64);
+            let window = Window { first, len, inputs: &inputs, drawn: &drawn };
+            backend.mix(&frame, &mix, window, &mut bytes).await?;
         }
         state.task.write(sink, first * size as u64, bytes).await?;
         state.advance(len);
@@ -157,52 +222,117 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     Ok(())
 }
 
+/// One selection: the k-th largest score of a term.
+struct Ask {
+    term: usize,
+    score: Score,
+    selection: Selection,
+}
+
 /// Measures what the masks need: thresholds digit by digit, then the last kept tie.
 async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
     state: &mut State<'_, '_, S, W>,
     lowered: &Lowered<'_>,
+    frame: &Frame<'_>,
     backend: &mut B,
 ) -> Result<Vec<Mask>, Stop> {
-    let (space, precision) = (lowered.program.space, lowered.precision);
-    let mut selections: Vec<Option<Selection>> = lowered
-        .program
-        .masks
-        .iter()
-        .map(|rule| match rule {
-            MaskRule::Top { keep } => Some(Selection::new(precision, *keep)),
-            _ => None,
-        })
-        .collect();
+    let (rules, precision) = (&lowered.program.masks, lowered.precision);
+    let elements = lowered.shape.iter().product::<u64>();
+    // The variance is that of all terms: it is selected from once.
+    let varied =
+        match rules.iter().find_map(|rule| if let MaskRule::Varied { share } = rule { Some(share) } else { None }) {
+            Some(share) => {
+                let mut zeros =
+                    [TieHunt { term: 0, score: Score::Variance, threshold: 0, wanted: u64::MAX, met: 0, end: None }];
+                each_window!(state, frame, |window| backend.ties(frame, window, &mut zeros).await?);
+                ((elements - zeros[0].met) as f64 * share) as u64
+            }
+            None => 0,
+        };
+    let ask = |term, score, keep| Ask { term, score, selection: Selection::new(precision, keep) };
+    let mut asked: Vec<Ask> = Vec::new();
+    if varied > 0 {
+        asked.push(ask(0, Score::Variance, varied));
+    }
+    for (term, rule) in rules.iter().enumerate() {
+        match *rule {
+            MaskRule::Band { skip, keep } => {
+                let ranks = [skip, skip + keep].into_iter().filter(|rank| *rank > 0 && *rank < elements);
+                asked.extend(ranks.map(|rank| ask(term, Score::Magnitude, rank)));
+            }
+            MaskRule::Outliers => {
+                asked.extend(QUARTILES.map(|share| {
+                    let from_below = (share * (elements - 1) as f64) as u64;
+                    ask(term, Score::Scaled, elements - from_below)
+                }));
+            }
+            _ => {}
+        }
+    }
     loop {
-        let asked: Vec<Option<Digit>> =
-            selections.iter().map(|selection| selection.as_ref().and_then(Selection::digit)).collect();
-        if asked.iter().all(Option::is_none) {
+        let open: Vec<(&mut Ask, Query)> = asked
+            .iter_mut()
+            .filter_map(|ask| {
+                let query = Query { term: ask.term, score: ask.score, digit: ask.selection.digit()? };
+                Some((ask, query))
+            })
+            .collect();
+        if open.is_empty() {
             break;
         }
-        let mut histograms: Vec<Vec<u64>> =
-            asked.iter().map(|digit| vec![0; digit.map_or(0, |digit| 1 << digit.bits)]).collect();
-        each_window!(state, |window| backend.histogram(precision, space, &asked, window, &mut histograms).await?);
-        for (selection, histogram) in selections.iter_mut().zip(&histograms) {
-            if let Some(selection) = selection {
-                selection.narrow(histogram);
-            }
+        let (open, queries): (Vec<&mut Ask>, Vec<Query>) = open.into_iter().unzip();
+        let mut counts: Vec<Vec<u64>> = queries.iter().map(|query| vec![0; 1 << query.digit.bits]).collect();
+        each_window!(state, frame, |window| backend.histogram(frame, &queries, window, &mut counts).await?);
+        for (ask, counts) in open.into_iter().zip(&counts) {
+            ask.selection.narrow(counts);
         }
     }
-    let mut hunts: Vec<Option<TieHunt>> =
-        selections.iter().map(|selection| selection.as_ref().and_then(Selection::tie_hunt)).collect();
-    if hunts.iter().any(Option::is_some) {
-        each_window!(state, |window| backend.ties(precision, space, window, &mut hunts).await?);
-    }
-    Ok(lowered
-        .program
-        .masks
+    let mut hunts: Vec<TieHunt> = asked
         .iter()
-        .zip(selections.iter().zip(hunts))
-        .map(|(rule, (selection, hunt))| match (rule, selection) {
-            (_, Some(selection)) => selection.mask(hunt),
-            (MaskRule::Nothing, None) => Mask::Nothing,
-            (MaskRule::Coin(coin), None) => Mask::Coin(*coin),
-            _ => Mask::All,
+        .filter(|ask| ask.score != Score::Scaled)
+        .filter_map(|ask| ask.selection.tie_hunt(ask.term, ask.score))
+        .collect();
+    if !hunts.is_empty() {
+        each_window!(state, frame, |window| backend.ties(frame, window, &mut hunts).await?);
+    }
+    let ended = |ask: &Ask| {
+        let hunt = ask.selection.tie_hunt(ask.term, ask.score)?;
+        hunts
+            .iter()
+            .find(|other| {
+                (other.term, other.score, other.threshold, other.wanted)
+                    == (hunt.term, hunt.score, hunt.threshold, hunt.wanted)
+            })
+            .copied()
+    };
+    let mut cuts = asked.iter().map(|ask| ask.selection.cut(ended(ask)));
+    let varied = if varied > 0 { cuts.next() } else { None };
+    let whole = Cut { threshold: 0, ties_end: u64::MAX };
+    let mut taken = || cuts.next().unwrap_or(whole);
+    Ok(rules
+        .iter()
+        .map(|rule| match *rule {
+            MaskRule::All => Mask::All,
+            MaskRule::Nothing => Mask::Nothing,
+            MaskRule::Coin(coin) => Mask::Coin(coin),
+            MaskRule::Ranked(_) => Mask::Drawn,
+            MaskRule::Band { skip, keep } => {
+                let above = if skip > 0 { taken() } else { Cut::NONE };
+                let from = if skip + keep < elements { taken() } else { whole };
+                Mask::Band { score: Score::Magnitude, from, above }
+            }
+            MaskRule::Above(least) => {
+                let from = Cut { threshold: precision.bits(least), ties_end: 0 };
+                Mask::Band { score: Score::Magnitude, from, above: Cut::NONE }
+            }
+            MaskRule::Varied { .. } => {
+                varied.map_or(Mask::Nothing, |from| Mask::Band { score: Score::Variance, from, above: Cut::NONE })
+            }
+            MaskRule::Outliers => {
+                let [first, median, third] = [taken(), taken(), taken()].map(|cut| cut.threshold);
+                let from = Cut { threshold: precision.fence(first, median, third), ties_end: u64::MAX };
+                Mask::Band { score: Score::Scaled, from, above: Cut::NONE }
+            }
         })
         .collect())
 }

@@ -15,7 +15,7 @@ mod tests;
 
 pub use error::{RunError, WriteError};
 
-use crate::format::Source;
+use crate::format::{Source, in_order};
 use crate::kernel::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use crate::kernel::gpu::Gpu;
@@ -119,8 +119,7 @@ pub fn batches(plan: &Plan) -> Vec<Vec<usize>> {
             _ => batches.push((own, vec![job])),
         }
     }
-    batches.sort_by_key(|(total, jobs)| (std::cmp::Reverse(*total), jobs[0]));
-    batches.into_iter().map(|(_, jobs)| jobs).collect()
+    in_order(batches, |(total, _)| u64::MAX - total).into_iter().map(|(_, jobs)| jobs).collect()
 }
 
 /// Runs one job: reads its sources, makes the tensor, writes it.

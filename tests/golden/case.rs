@@ -30,6 +30,9 @@ pub struct Tolerance {
     pub vote_slack: f64,
     /// Why that far.
     pub reason: String,
+    /// Parts of the names of tensors that we make otherwise on purpose.
+    #[serde(default)]
+    pub otherwise: Vec<String>,
     /// Tensors that mergekit writes and we, on purpose, do not.
     #[serde(default)]
     pub left_out: Vec<String>,

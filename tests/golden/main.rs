@@ -10,6 +10,7 @@
 mod case;
 mod compare;
 mod engine;
+mod geometry;
 mod properties;
 mod truth;
 mod wide;

@@ -8,10 +8,9 @@ import { acceptCompletion, autocompletion, closeBrackets, completionKeymap } fro
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { yaml } from "@codemirror/legacy-modes/mode/yaml";
-import { lintGutter, lintKeymap, setDiagnostics as showDiagnostics } from "@codemirror/lint";
+import { lintGutter, nextDiagnostic, setDiagnostics as showDiagnostics } from "@codemirror/lint";
 import { Annotation, EditorSelection, EditorState } from "@codemirror/state";
 import {
-  drawSelection,
   EditorView,
   highlightActiveLine,
   highlightActiveLineGutter,
@@ -90,7 +89,6 @@ export function create(parent, doc, label, onChange, complete, onFix) {
         highlightActiveLine(),
         highlightActiveLineGutter(),
         history(),
-        drawSelection(),
         indentUnit.of("  "),
         closeBrackets(),
         colours,
@@ -101,7 +99,8 @@ export function create(parent, doc, label, onChange, complete, onFix) {
           { key: "Tab", run: acceptCompletion },
           ...completionKeymap,
           ...historyKeymap,
-          ...lintKeymap,
+          // Not the lint package's own keys: the page has a list of problems already, and needs no second.
+          { key: "F8", run: nextDiagnostic },
           ...defaultKeymap,
         ]),
         EditorView.lineWrapping,

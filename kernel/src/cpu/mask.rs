@@ -1,42 +1,40 @@
 //! Masks, a block at a time: what is not kept becomes zero.
 
 use super::block::{Block, Span};
-use super::real::{Real, Score};
-use crate::{BLOCK, Coin, Mask, philox};
+use super::real::{Bits, Real};
+use crate::{BLOCK, Coin, Cut, philox};
 
-/// Zeroes the elements of `term` that `mask` does not keep.
+/// Zeroes the elements of `term` that are not in the cut (or, where `KEEP` is false, those that are). They are ranked by `by`, or by
+/// their own magnitude.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-pub(super) fn apply<R: Real>(mask: &Mask, span: Span, term: &mut Block<R>) {
-    match mask {
-        Mask::All => {}
-        Mask::Nothing => term.fill(R::ZERO),
-        Mask::Band { threshold, ties_end } => band(*threshold, *ties_end, span, term),
-        Mask::Coin(coin) => flip(coin, span, term),
-    }
-}
-
-#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-fn band<R: Real>(threshold: u64, ties_end: u64, span: Span, term: &mut Block<R>) {
-    let limit = R::Score::at_most(threshold);
-    if limit.to_u64() != threshold {
+pub(super) fn cut<R: Real, const KEEP: bool>(cut: Cut, span: Span, by: Option<&Block<R>>, term: &mut Block<R>) {
+    let limit = R::Bits::at_most(cut.threshold);
+    if limit.to_u64() != cut.threshold {
         // No score reaches it.
-        return term.fill(R::ZERO);
+        if KEEP {
+            term.fill(R::ZERO);
+        }
+        return;
     }
-    let ties = ties_end.saturating_sub(span.first).min(BLOCK as u64) as usize;
+    let ties = cut.ties_end.saturating_sub(span.first).min(BLOCK as u64) as usize;
     let (with_ties, without) = term.split_at_mut(ties);
-    keep_above(limit.before(), with_ties);
-    keep_above(limit, without);
+    let (by_with, by_without) = by.map(|by| by.split_at(ties)).unzip();
+    beyond::<R, KEEP>(limit.before(), by_with, with_ties);
+    beyond::<R, KEEP>(limit, by_without, without);
 }
 
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-fn keep_above<R: Real>(limit: R::Score, values: &mut [R]) {
-    for value in values {
-        *value = if value.score() > limit { *value } else { R::ZERO };
+fn beyond<R: Real, const KEEP: bool>(limit: R::Bits, by: Option<&[R]>, values: &mut [R]) {
+    let kept = |value: R, by: R| if (by.bits() > limit) == KEEP { value } else { R::ZERO };
+    match by {
+        None => values.iter_mut().for_each(|value| *value = kept(*value, *value)),
+        Some(by) => values.iter_mut().zip(by).for_each(|(value, by)| *value = kept(*value, *by)),
     }
 }
 
+/// Zeroes the elements whose coin does not keep them.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-fn flip<R: Real>(coin: &Coin, span: Span, term: &mut Block<R>) {
+pub(super) fn flip<R: Real>(coin: &Coin, span: Span, term: &mut Block<R>) {
     let mut words = [[0; 4]; BLOCK / 4];
     draw(coin, span.first, &mut words);
     for (value, word) in term.iter_mut().zip(words.as_flattened()) {
@@ -51,5 +49,15 @@ fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
     let (low, high) = ((first / 4) as u32, (first >> 34) as u32);
     for (lane, words) in words.iter_mut().enumerate() {
         *words = philox([low + lane as u32, high, coin.stream[0], coin.stream[1]], coin.key);
+    }
+}
+
+/// Zeroes the elements whose bit in `drawn` (from bit `span.at` on) is not set.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub(super) fn drawn<R: Real>(drawn: &[u32], span: Span, term: &mut Block<R>) {
+    for (values, bits) in term[..span.len].chunks_mut(32).zip(&drawn[span.at / 32..]) {
+        for (j, value) in values.iter_mut().enumerate() {
+            *value = if bits >> j & 1 == 1 { *value } else { R::ZERO };
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Measures, a block at a time: sums in f64 with a fixed order, counts of digits, ties.
 
 use super::block::{Block, LANES, Span};
-use super::real::{Real, Score};
-use crate::{BLOCK, Digit, TieHunt};
+use super::real::{Bits, Real};
+use crate::{BLOCK, Digit, Overlap, Power, TieHunt};
 
 /// Σ f(j) over a block. Element j is added to lane j mod 8; then the lanes are added as a tree.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
@@ -29,10 +29,71 @@ pub(super) fn product<R: Real>(a: &Block<R>, b: &Block<R>) -> f64 {
     reduce(a, b, |a, b| a * b)
 }
 
-/// Σ|a|.
+/// ⟨a, b⟩ over a part of a block.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-pub(super) fn magnitude<R: Real>(a: &Block<R>) -> f64 {
-    reduce(a, a, |a, _| a.abs())
+pub(super) fn part<R: Real>(a: &[R], b: &[R]) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane += a.to_f64() * b.to_f64();
+        }
+    }
+    tree(lanes)
+}
+
+/// Σ|a| or Σa².
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub(super) fn norm<R: Real>(power: Power, a: &Block<R>) -> f64 {
+    match power {
+        Power::One => reduce(a, a, |a, _| a.abs()),
+        Power::Two => product(a, a),
+    }
+}
+
+/// The variance of the terms at every element: see [`crate::Score::Variance`].
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub(super) fn variance<R: Real>(terms: &[Block<R>], values: &mut Block<R>) {
+    let count = terms.len() as f64;
+    let mut means = [0.0; BLOCK];
+    let mut squares = [0.0; BLOCK];
+    for term in terms {
+        for j in 0..BLOCK {
+            means[j] += term[j].to_f64() - terms[0][j].to_f64();
+        }
+    }
+    for mean in &mut means {
+        *mean /= count;
+    }
+    for term in terms {
+        for j in 0..BLOCK {
+            let apart = (term[j].to_f64() - terms[0][j].to_f64()) - means[j];
+            squares[j] += apart * apart;
+        }
+    }
+    for (value, square) in values.iter_mut().zip(squares) {
+        *value = R::nearest(square / count);
+    }
+}
+
+/// Adds how often each masked term is alone in not being zero, and how often it is not.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+pub(super) fn overlap<R: Real>(terms: &[Block<R>], into: &mut [Overlap]) {
+    let mut counts = [0_u32; BLOCK];
+    for term in terms {
+        for (count, value) in counts.iter_mut().zip(term) {
+            *count += u32::from(*value != R::ZERO);
+        }
+    }
+    for (term, overlap) in terms.iter().zip(into) {
+        let (mut alone, mut there) = (0, 0);
+        for (count, value) in counts.iter().zip(term) {
+            let is_there = u32::from(*value != R::ZERO);
+            alone += is_there & u32::from(*count == 1);
+            there += is_there;
+        }
+        overlap.alone += u64::from(alone);
+        overlap.shared += u64::from(there - alone);
+    }
 }
 
 /// Counters of one term's digit. Neighbours often share a digit (two thirds of the changes of a real fine-tune are zero),
@@ -64,14 +125,14 @@ impl Counters {
     pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut [u64]) {
         let mut slots = [REST; BLOCK];
         let above = digit.shift + digit.bits;
-        if above >= R::Score::BITS {
+        if above >= R::Bits::BITS {
             for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
-                *slot = (value.score() >> digit.shift).low();
+                *slot = (value.bits() >> digit.shift).low();
             }
         } else {
-            let (prefix, mask) = (R::Score::at_most(digit.prefix), (1 << digit.bits) - 1);
+            let (prefix, mask) = (R::Bits::at_most(digit.prefix), (1 << digit.bits) - 1);
             for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
-                let score = value.score();
+                let score = value.bits();
                 *slot = if score >> above == prefix { (score >> digit.shift).low() & mask } else { REST };
             }
         }
@@ -105,18 +166,18 @@ impl Counters {
 /// Shows a block to a hunt.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn hunt<R: Real>(hunt: &mut TieHunt, term: &Block<R>, span: Span) {
-    let threshold = R::Score::at_most(hunt.threshold);
+    let threshold = R::Bits::at_most(hunt.threshold);
     if hunt.met >= hunt.wanted || threshold.to_u64() != hunt.threshold {
         return;
     }
     let term = &term[..span.len];
-    let met = u64::from(term.iter().map(|value| u32::from(value.score() == threshold)).sum::<u32>());
+    let met = u64::from(term.iter().map(|value| u32::from(value.bits() == threshold)).sum::<u32>());
     let wanted = hunt.wanted - hunt.met;
     if met < wanted {
         hunt.met += met;
         return;
     }
-    let mut ties = term.iter().enumerate().filter(|(_, value)| value.score() == threshold);
+    let mut ties = term.iter().enumerate().filter(|(_, value)| value.bits() == threshold);
     hunt.end = ties.nth(wanted as usize - 1).map(|(j, _)| span.first + j as u64 + 1);
     hunt.met = hunt.wanted;
 }

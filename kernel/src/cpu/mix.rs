@@ -2,40 +2,61 @@
 
 use super::block::Block;
 use super::real::Real;
-use crate::{BLOCK, Combine};
+use crate::{BLOCK, Combine, Groups, NEAREST};
 
 /// A [`Combine`] at the width of the arithmetic.
 pub(super) enum Formula<R> {
     Sum { coefficients: Vec<R> },
-    Vote { coefficients: Vec<R>, weights: Vec<R>, normalize: bool, lambda: R },
+    Grouped { groups: Groups, coefficients: Vec<R> },
+    Vote(Ballot<R>),
+    Overlap { coefficients: Vec<R> },
+    Near { base: usize, t: R },
+}
+
+/// An election ([`Combine::Vote`]): what multiplies the terms in the vote and in the sum, and what they add to the divisor.
+pub(super) struct Ballot<R> {
+    votes: Vec<R>,
+    coefficients: Vec<R>,
+    weights: Vec<R>,
+    normalize: bool,
+    least: R,
+    lambda: R,
 }
 
 impl<R: Real> Formula<R> {
     pub(super) fn new(combine: &Combine) -> Self {
-        let rounded = |values: &[f64]| values.iter().copied().map(R::nearest).collect();
+        let rounded = |values: &[f64]| -> Vec<R> { values.iter().copied().map(R::nearest).collect() };
         match combine {
             Combine::Sum { coefficients } => Self::Sum { coefficients: rounded(coefficients) },
-            Combine::Vote { coefficients, weights, normalize, lambda } => Self::Vote {
-                coefficients: rounded(coefficients),
-                weights: rounded(weights),
-                normalize: *normalize,
-                lambda: R::nearest(*lambda),
-            },
+            Combine::Grouped { groups, coefficients } => {
+                Self::Grouped { groups: *groups, coefficients: rounded(coefficients) }
+            }
+            Combine::Vote { coefficients, weights, unweighted, normalize, least, lambda } => {
+                let coefficients = rounded(coefficients);
+                Self::Vote(Ballot {
+                    votes: if *unweighted { vec![R::ONE; coefficients.len()] } else { coefficients.clone() },
+                    coefficients,
+                    weights: rounded(weights),
+                    normalize: *normalize,
+                    least: R::nearest(*least),
+                    lambda: R::nearest(*lambda),
+                })
+            }
+            Combine::Overlap { coefficients } => Self::Overlap { coefficients: rounded(coefficients) },
+            Combine::Near { base, t } => Self::Near { base: *base, t: R::nearest(*t) },
         }
     }
 
-    /// The merged values of a block: the combined terms, plus the base if there is one.
+    /// The merged values of the block whose first element is `first`: the combined terms, plus the base if there is one.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    pub(super) fn combine(&self, terms: &[Block<R>], base: Option<&Block<R>>, values: &mut Block<R>) {
+    pub(super) fn combine(&self, first: u64, terms: &[Block<R>], base: Option<&Block<R>>, values: &mut Block<R>) {
         match (self, terms) {
             (_, []) => values.fill(R::ZERO),
             (Self::Sum { coefficients }, _) => sum(coefficients, terms, values),
-            (Self::Vote { coefficients, weights, normalize: false, lambda }, _) => {
-                vote::<R, false>(coefficients, weights, *lambda, terms, values);
-            }
-            (Self::Vote { coefficients, weights, normalize: true, lambda }, _) => {
-                vote::<R, true>(coefficients, weights, *lambda, terms, values);
-            }
+            (Self::Grouped { groups, coefficients }, _) => grouped(*groups, coefficients, first, terms, values),
+            (Self::Vote(ballot), _) => vote(ballot, terms, values),
+            (Self::Overlap { coefficients }, _) => overlap(coefficients, terms, values),
+            (Self::Near { base, t }, _) => near(&terms[*base], &terms[1 - base], *t, values),
         }
         match base {
             Some(base) if terms.is_empty() => *values = *base,
@@ -67,18 +88,26 @@ fn each<R: Real>(values: &mut Block<R>, of: impl Fn(usize, R) -> R) {
     }
 }
 
+/// Like [`sum`], with coefficients of each group's own.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-fn vote<R: Real, const NORMALIZE: bool>(
-    coefficients: &[R],
-    weights: &[R],
-    lambda: R,
-    terms: &[Block<R>],
-    values: &mut Block<R>,
-) {
+fn grouped<R: Real>(groups: Groups, coefficients: &[R], first: u64, terms: &[Block<R>], values: &mut Block<R>) {
+    let mut of = [R::ZERO; BLOCK];
+    for (number, term) in terms.iter().enumerate() {
+        // Past the end of the tensor there is no group.
+        each(&mut of, |j, _| {
+            let at = groups.of(first + j as u64) * terms.len() + number;
+            coefficients.get(at).copied().unwrap_or(R::ZERO)
+        });
+        each(values, |j, sum| if number == 0 { of[j] * term[j] } else { sum + of[j] * term[j] });
+    }
+}
+
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn vote<R: Real>(ballot: &Ballot<R>, terms: &[Block<R>], values: &mut Block<R>) {
     let (mut signs, mut magnitudes) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
-    for (&coefficient, term) in coefficients.iter().zip(terms) {
+    for (&by, term) in ballot.votes.iter().zip(terms) {
         for j in 0..BLOCK {
-            let vote = coefficient * term[j];
+            let vote = by * term[j];
             signs[j] += vote;
             magnitudes[j] += vote.abs();
         }
@@ -89,17 +118,51 @@ fn vote<R: Real, const NORMALIZE: bool>(
     });
     let mut divisors = [R::ZERO; BLOCK];
     values.fill(R::ZERO);
-    for ((&coefficient, &weight), term) in coefficients.iter().zip(weights).zip(terms) {
+    let by = ballot.votes.iter().zip(&ballot.coefficients).zip(&ballot.weights);
+    for (((&by, &coefficient), &weight), term) in by.zip(terms) {
         for j in 0..BLOCK {
-            let vote = coefficient * term[j];
-            // The product is exact. A NaN is against nothing, and spoils the sum as it should.
-            let against = vote * signs[j] <= R::ZERO;
-            values[j] += if against { R::ZERO } else { vote };
+            // The product with a sign is exact. A NaN is against nothing, and spoils the sum as it should.
+            let against = by * term[j] * signs[j] <= R::ZERO;
+            values[j] += if against { R::ZERO } else { coefficient * term[j] };
             divisors[j] += if against { R::ZERO } else { weight };
         }
     }
-    each(values, |j, elected| {
-        let divisor = if divisors[j] == R::ZERO { R::ONE } else { divisors[j] };
-        if NORMALIZE { elected / divisor * lambda } else { elected * lambda }
+    let lambda = ballot.lambda;
+    if ballot.normalize {
+        each(values, |j, elected| {
+            let divisor = if divisors[j] < ballot.least { ballot.least } else { divisors[j] };
+            elected / if divisor == R::ZERO { R::ONE } else { divisor } * lambda
+        });
+    } else {
+        each(values, |_, elected| elected * lambda);
+    }
+}
+
+/// RAM: what one term alone holds, and the mean of what several hold.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn overlap<R: Real>(coefficients: &[R], terms: &[Block<R>], values: &mut Block<R>) {
+    let mut counts = [R::ZERO; BLOCK];
+    for term in terms {
+        each(&mut counts, |j, count| if term[j] == R::ZERO { count } else { count + R::ONE });
+    }
+    for (number, (&coefficient, term)) in coefficients.iter().zip(terms).enumerate() {
+        each(values, |j, sum| {
+            let shared = counts[j] > R::ONE;
+            let value = if shared { term[j] / counts[j] } else { coefficient * term[j] };
+            if number == 0 { value } else { sum + value }
+        });
+    }
+}
+
+/// NearSwap.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn near<R: Real>(base: &Block<R>, other: &Block<R>, t: R, values: &mut Block<R>) {
+    let least = R::nearest(NEAREST);
+    each(values, |j, _| {
+        let apart = (base[j] - other[j]).abs();
+        let share = t / if apart < least { least } else { apart };
+        let share = if share < R::ZERO { R::ZERO } else { share };
+        let share = if share > R::ONE { R::ONE } else { share };
+        share * other[j] + (R::ONE - share) * base[j]
     });
 }

@@ -9,18 +9,25 @@
 #![allow(clippy::inline_always)]
 
 mod block;
+mod divergence;
 mod float16;
 mod mask;
 mod measure;
 mod mix;
+mod ranked;
 mod real;
 mod reference;
 mod simd;
 
+pub use divergence::Divergence;
+pub use ranked::draw;
 pub use reference::Reference;
 
-use super::{BLOCK, Backend, BackendError, BackendKind, Digit, Gram, L1, Mask, Mix, Precision, Space, TieHunt, Window};
-use block::{Block, decode_base, encode, form, spans};
+use super::{
+    BLOCK, Backend, BackendError, BackendKind, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power, Precision, Query,
+    Score, Space, TieHunt, Window,
+};
+use block::{Block, Span, decode_base, encode, form, spans};
 use measure::Counters;
 use mix::Formula;
 use real::Real;
@@ -38,68 +45,141 @@ struct Scratch<R> {
     base: Box<Block<R>>,
     /// One a term.
     terms: Vec<Block<R>>,
+    /// What elements are ranked by, where that is not the term itself.
+    ranked: Box<Block<R>>,
     values: Box<Block<R>>,
 }
 
 impl<R: Real> Default for Scratch<R> {
     fn default() -> Self {
-        Self { base: Box::new([R::ZERO; BLOCK]), terms: Vec::new(), values: Box::new([R::ZERO; BLOCK]) }
+        let block = || Box::new([R::ZERO; BLOCK]);
+        Self { base: block(), terms: Vec::new(), ranked: block(), values: block() }
     }
 }
 
 /// One call of the backend.
 enum Task<'a> {
     Gram(&'a mut Gram),
-    L1(&'a [Mask], &'a mut [L1]),
-    Histogram(&'a [Option<Digit>], &'a mut Vec<Counters>, &'a mut [Vec<u64>]),
-    Ties(&'a mut [Option<TieHunt>]),
+    Norms(Power, &'a [Mask], &'a mut [Norms]),
+    Overlap(&'a [Mask], &'a mut [Overlap]),
+    Histogram(&'a [Query], &'a mut Vec<Counters>, &'a mut [Vec<u64>]),
+    Ties(&'a mut [TieHunt]),
     Mix(&'a Mix, &'a mut Vec<u8>),
 }
 
 impl<R: Real> Scratch<R> {
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn run(&mut self, space: Space, window: &Window<'_>, task: Task<'_>) {
+    fn run(&mut self, frame: &Frame<'_>, window: &Window<'_>, task: Task<'_>) {
         match task {
-            Task::Gram(into) => self.gram(space, window, into),
-            Task::L1(masks, into) => self.l1(space, masks, window, into),
-            Task::Histogram(digits, counters, into) => self.histogram(counters, space, digits, window, into),
-            Task::Ties(hunts) => self.ties(space, window, hunts),
-            Task::Mix(mix, into) => self.mix(mix, window, into),
+            Task::Gram(into) => self.gram(frame, window, into),
+            Task::Norms(power, masks, into) => self.norms(frame, power, masks, window, into),
+            Task::Overlap(masks, into) => self.overlap(frame, masks, window, into),
+            Task::Histogram(queries, counters, into) => self.histogram(counters, frame, queries, window, into),
+            Task::Ties(hunts) => self.ties(frame, window, hunts),
+            Task::Mix(mix, into) => self.mix(frame, mix, window, into),
+        }
+    }
+
+    /// Forms every term of a span.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn form(&mut self, space: Space, window: &Window<'_>, span: Span) {
+        self.terms.resize(space.terms(window.inputs.len()), [R::ZERO; BLOCK]);
+        decode_base(space, window, span, &mut self.base);
+        for (term, block) in self.terms.iter_mut().enumerate() {
+            form(space, term, window, span, &self.base, block);
+        }
+    }
+
+    /// Zeroes what masks do not keep of the terms, all of which were formed.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn mask(&mut self, frame: &Frame<'_>, masks: &[Mask], window: &Window<'_>, span: Span) {
+        if masks.iter().any(|mask| matches!(mask, Mask::Band { score: Score::Variance, .. })) {
+            measure::variance(&self.terms, &mut self.ranked);
+        }
+        for (number, (mask, term)) in masks.iter().zip(&mut self.terms).enumerate() {
+            match mask {
+                Mask::All => {}
+                Mask::Nothing => term.fill(R::ZERO),
+                Mask::Band { score, from, above } => {
+                    if *score == Score::Scaled {
+                        scale(frame, span, term, &mut self.ranked);
+                    }
+                    let by = (*score != Score::Magnitude).then_some(&*self.ranked);
+                    mask::cut::<R, true>(*from, span, by, term);
+                    mask::cut::<R, false>(*above, span, by, term);
+                }
+                Mask::Coin(coin) => mask::flip(coin, span, term),
+                Mask::Drawn => mask::drawn(&window.drawn[number], span, term),
+            }
         }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn gram(&mut self, space: Space, window: &Window<'_>, into: &mut Gram) {
-        self.terms.resize(into.terms, [R::ZERO; BLOCK]);
+    fn gram(&mut self, frame: &Frame<'_>, window: &Window<'_>, into: &mut Gram) {
+        let pairs = Gram::pairs(into.terms);
         for span in spans(window) {
-            decode_base(space, window, span, &mut self.base);
-            for (term, block) in self.terms.iter_mut().enumerate() {
-                form(space, term, window, span, &self.base, block);
-            }
-            let mut sums = into.sums.iter_mut();
-            for (term, a) in self.terms.iter().enumerate() {
-                for (b, sum) in self.terms[term..].iter().zip(&mut sums) {
-                    *sum += measure::product(a, b);
+            self.form(frame.space, window, span);
+            let products = self.terms.iter().enumerate();
+            let products = products.flat_map(|(number, a)| self.terms[number..].iter().map(move |b| (a, b)));
+            for (pair, (a, b)) in products.enumerate() {
+                match into.groups {
+                    Groups::Whole => into.sums[pair] += measure::product(a, b),
+                    Groups::Rows(row) => {
+                        let mut at = 0;
+                        while at < span.len {
+                            let place = span.first + at as u64;
+                            let end = span.len.min(at + usize::try_from(row - place % row).unwrap_or(BLOCK));
+                            into.sums[(place / row) as usize * pairs + pair] += measure::part(&a[at..end], &b[at..end]);
+                            at = end;
+                        }
+                    }
+                    Groups::Columns(columns) => {
+                        let mut column = span.first % columns;
+                        for (a, b) in a[..span.len].iter().zip(b) {
+                            into.sums[column as usize * pairs + pair] += a.to_f64() * b.to_f64();
+                            column = if column + 1 == columns { 0 } else { column + 1 };
+                        }
+                    }
                 }
             }
         }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn l1(&mut self, space: Space, masks: &[Mask], window: &Window<'_>, into: &mut [L1]) {
-        let values = &mut self.values;
+    fn norms(&mut self, frame: &Frame<'_>, power: Power, masks: &[Mask], window: &Window<'_>, into: &mut [Norms]) {
         for span in spans(window) {
-            decode_base(space, window, span, &mut self.base);
-            for (term, (mask, norms)) in masks.iter().zip(&mut *into).enumerate() {
-                form(space, term, window, span, &self.base, values);
-                let all = measure::magnitude(values);
-                norms.all += all;
-                norms.kept += if *mask == Mask::All {
-                    all
-                } else {
-                    mask::apply(mask, span, values);
-                    measure::magnitude(values)
-                };
+            self.form(frame.space, window, span);
+            for (term, norms) in self.terms.iter().zip(&mut *into) {
+                norms.all += measure::norm(power, term);
+            }
+            self.mask(frame, masks, window, span);
+            for (term, norms) in self.terms.iter().zip(&mut *into) {
+                norms.kept += measure::norm(power, term);
+            }
+        }
+    }
+
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn overlap(&mut self, frame: &Frame<'_>, masks: &[Mask], window: &Window<'_>, into: &mut [Overlap]) {
+        for span in spans(window) {
+            self.form(frame.space, window, span);
+            self.mask(frame, masks, window, span);
+            measure::overlap(&self.terms, into);
+        }
+    }
+
+    /// Makes `values` what a term's elements are ranked by. The base was decoded.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn rank(&mut self, frame: &Frame<'_>, term: usize, score: Score, window: &Window<'_>, span: Span) {
+        match score {
+            Score::Magnitude => form(frame.space, term, window, span, &self.base, &mut self.values),
+            Score::Variance => {
+                self.form(frame.space, window, span);
+                measure::variance(&self.terms, &mut self.values);
+            }
+            Score::Scaled => {
+                form(frame.space, term, window, span, &self.base, &mut self.ranked);
+                scale(frame, span, &self.ranked, &mut self.values);
             }
         }
     }
@@ -108,61 +188,66 @@ impl<R: Real> Scratch<R> {
     fn histogram(
         &mut self,
         counters: &mut Vec<Counters>,
-        space: Space,
-        digits: &[Option<Digit>],
+        frame: &Frame<'_>,
+        queries: &[Query],
         window: &Window<'_>,
         into: &mut [Vec<u64>],
     ) {
-        counters.resize_with(counters.len().max(digits.len()), Counters::default);
-        let asked = || digits.iter().enumerate().filter_map(|(term, digit)| digit.map(|digit| (term, digit)));
+        counters.resize_with(counters.len().max(queries.len()), Counters::default);
         for span in spans(window) {
-            decode_base(space, window, span, &mut self.base);
-            for (term, digit) in asked() {
-                form(space, term, window, span, &self.base, &mut self.values);
-                counters[term].count(digit, &self.values, span, &mut into[term]);
-            }
-        }
-        for (term, _) in asked() {
-            counters[term].flush(&mut into[term]);
-        }
-    }
-
-    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn ties(&mut self, space: Space, window: &Window<'_>, hunts: &mut [Option<TieHunt>]) {
-        for span in spans(window) {
-            decode_base(space, window, span, &mut self.base);
-            for (term, hunt) in hunts.iter_mut().enumerate() {
-                if let Some(hunt) = hunt {
-                    form(space, term, window, span, &self.base, &mut self.values);
-                    measure::hunt(hunt, &self.values, span);
+            decode_base(frame.space, window, span, &mut self.base);
+            for (number, query) in queries.iter().enumerate() {
+                let again = |before: &Query| (before.term, before.score) == (query.term, query.score);
+                if !queries[..number].last().is_some_and(again) {
+                    self.rank(frame, query.term, query.score, window, span);
                 }
+                counters[number].count(query.digit, &self.values, span, &mut into[number]);
+            }
+        }
+        for (counters, into) in counters.iter_mut().zip(into) {
+            counters.flush(into);
+        }
+    }
+
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn ties(&mut self, frame: &Frame<'_>, window: &Window<'_>, hunts: &mut [TieHunt]) {
+        for span in spans(window) {
+            decode_base(frame.space, window, span, &mut self.base);
+            for hunt in &mut *hunts {
+                self.rank(frame, hunt.term, hunt.score, window, span);
+                measure::hunt(hunt, &self.values, span);
             }
         }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn mix(&mut self, mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
+    fn mix(&mut self, frame: &Frame<'_>, mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
         let formula = Formula::new(&mix.combine);
-        self.terms.resize(mix.masks.len(), [R::ZERO; BLOCK]);
         into.reserve(window.len * mix.out.size());
         for span in spans(window) {
-            decode_base(mix.space, window, span, &mut self.base);
-            for (term, (mask, block)) in mix.masks.iter().zip(&mut self.terms).enumerate() {
-                form(mix.space, term, window, span, &self.base, block);
-                mask::apply(mask, span, block);
-            }
-            let base = matches!(mix.space, Space::Deltas { .. }).then_some(&*self.base);
-            formula.combine(&self.terms, base, &mut self.values);
+            self.form(frame.space, window, span);
+            self.mask(frame, &mix.masks, window, span);
+            let base = matches!(frame.space, Space::Deltas { .. }).then_some(&*self.base);
+            formula.combine(span.first, &self.terms, base, &mut self.values);
             encode(&self.values[..span.len], mix.out, into);
         }
     }
 }
 
+/// What a term is ranked by where rows have scales.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn scale<R: Real>(frame: &Frame<'_>, span: Span, term: &Block<R>, ranked: &mut Block<R>) {
+    for j in 0..span.len {
+        let row = Groups::Rows(frame.row).of(span.first + j as u64);
+        ranked[j] = term[j].abs() * R::nearest(frame.scales[row]);
+    }
+}
+
 impl Cpu {
-    fn run(&mut self, precision: Precision, space: Space, window: &Window<'_>, task: Task<'_>) {
-        match precision {
-            Precision::F32 => simd::run(&mut self.narrow, space, window, task),
-            Precision::F64 => simd::run(&mut self.wide, space, window, task),
+    fn run(&mut self, frame: &Frame<'_>, window: &Window<'_>, task: Task<'_>) {
+        match frame.precision {
+            Precision::F32 => simd::run(&mut self.narrow, frame, window, task),
+            Precision::F64 => simd::run(&mut self.wide, frame, window, task),
         }
     }
 }
@@ -172,56 +257,60 @@ impl Backend for Cpu {
         BackendKind::Cpu
     }
 
-    async fn gram(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        into: &mut Gram,
-    ) -> Result<(), BackendError> {
-        self.run(precision, space, &window, Task::Gram(into));
+    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
+        self.run(frame, &window, Task::Gram(into));
         Ok(())
     }
 
-    async fn l1(
+    async fn norms(
         &mut self,
-        precision: Precision,
-        space: Space,
+        frame: &Frame<'_>,
+        power: Power,
         masks: &[Mask],
         window: Window<'_>,
-        into: &mut [L1],
+        into: &mut [Norms],
     ) -> Result<(), BackendError> {
-        self.run(precision, space, &window, Task::L1(masks, into));
+        self.run(frame, &window, Task::Norms(power, masks, into));
+        Ok(())
+    }
+
+    async fn overlap(
+        &mut self,
+        frame: &Frame<'_>,
+        masks: &[Mask],
+        window: Window<'_>,
+        into: &mut [Overlap],
+    ) -> Result<(), BackendError> {
+        self.run(frame, &window, Task::Overlap(masks, into));
         Ok(())
     }
 
     async fn histogram(
         &mut self,
-        precision: Precision,
-        space: Space,
-        digits: &[Option<Digit>],
+        frame: &Frame<'_>,
+        queries: &[Query],
         window: Window<'_>,
         into: &mut [Vec<u64>],
     ) -> Result<(), BackendError> {
         let mut counters = std::mem::take(&mut self.counters);
-        self.run(precision, space, &window, Task::Histogram(digits, &mut counters, into));
+        self.run(frame, &window, Task::Histogram(queries, &mut counters, into));
         self.counters = counters;
         Ok(())
     }
 
-    async fn ties(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        hunts: &mut [Option<TieHunt>],
-    ) -> Result<(), BackendError> {
-        self.run(precision, space, &window, Task::Ties(hunts));
+    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
+        self.run(frame, &window, Task::Ties(hunts));
         Ok(())
     }
 
-    async fn mix(&mut self, mix: &Mix, window: Window<'_>, into: &mut Vec<u8>) -> Result<(), BackendError> {
-        self.run(mix.precision, mix.space, &window, Task::Mix(mix, into));
+    async fn mix(
+        &mut self,
+        frame: &Frame<'_>,
+        mix: &Mix,
+        window: Window<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
+        self.run(frame, &window, Task::Mix(mix, into));
         Ok(())
     }
 }

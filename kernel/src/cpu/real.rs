@@ -18,8 +18,8 @@ pub(super) trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
 {
-    /// What [`Real::score`] gives: a signed integer, because every instruction set can compare those.
-    type Score: Score;
+    /// What [`Real::bits`] gives: a signed integer, because every instruction set can compare those.
+    type Bits: Bits;
 
     const ZERO: Self;
     const ONE: Self;
@@ -32,7 +32,7 @@ pub(super) trait Real:
     fn to_f64(self) -> f64;
     fn abs(self) -> Self;
     /// The bit pattern of the magnitude. Every NaN scores the same: hosts differ in the NaNs that they compute.
-    fn score(self) -> Self::Score;
+    fn bits(self) -> Self::Bits;
 
     /// Rounds once, NaN made canonical; likewise the next three.
     fn encode_f16(self) -> u16;
@@ -42,7 +42,7 @@ pub(super) trait Real:
 }
 
 /// A magnitude's bit pattern.
-pub(super) trait Score: Copy + Ord + Shr<u32, Output = Self> {
+pub(super) trait Bits: Copy + Ord + Shr<u32, Output = Self> {
     /// Bits of a score.
     const BITS: u32;
     /// The largest score not above `wide`.
@@ -54,9 +54,9 @@ pub(super) trait Score: Copy + Ord + Shr<u32, Output = Self> {
     fn before(self) -> Self;
 }
 
-macro_rules! score {
+macro_rules! bits {
     ($($integer:ty)*) => {$(
-        impl Score for $integer {
+        impl Bits for $integer {
             const BITS: u32 = <$integer>::BITS - 1;
 
             fn at_most(wide: u64) -> Self {
@@ -81,7 +81,7 @@ macro_rules! score {
     )*};
 }
 
-score!(i32 i64);
+bits!(i32 i64);
 
 /// The bits of the NaN that outputs hold.
 const F32_NAN: u32 = 0x7FC0_0000;
@@ -99,7 +99,7 @@ fn canonical_f64(value: f64) -> f64 {
 }
 
 impl Real for f32 {
-    type Score = i32;
+    type Bits = i32;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
@@ -125,7 +125,7 @@ impl Real for f32 {
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn score(self) -> i32 {
+    fn bits(self) -> i32 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF) as i32;
         if magnitude > 0x7F80_0000 { F32_NAN as i32 } else { magnitude }
     }
@@ -152,7 +152,7 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
-    type Score = i64;
+    type Bits = i64;
 
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
@@ -178,7 +178,7 @@ impl Real for f64 {
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    fn score(self) -> i64 {
+    fn bits(self) -> i64 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF_FFFF_FFFF) as i64;
         if magnitude > 0x7FF0_0000_0000_0000 { F64_NAN as i64 } else { magnitude }
     }

@@ -2,12 +2,14 @@
 //!
 //! It is written to be read. Nothing runs it but tests and the page's step-by-step view of a method.
 
+use std::ops::Range;
+
 use super::block::LANES;
 use super::float16::{bf16_to_f32, f16_to_f32};
-use super::real::{Real, Score};
+use super::real::{Bits, Real};
 use crate::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Raw, Space,
-    TieHunt, Window,
+    BLOCK, Backend, BackendError, BackendKind, Combine, Digit, Float, Frame, Gram, Groups, Mask, Mix, NEAREST, Norms,
+    Overlap, Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 
 /// The definition, as a backend.
@@ -38,59 +40,134 @@ fn term<R: Real>(space: Space, term: usize, window: &Window<'_>, index: usize) -
     }
 }
 
-/// Whether a mask keeps a value at an index of the tensor.
-fn keeps<R: Real>(mask: &Mask, value: R, index: u64) -> bool {
+/// The score of a term's element.
+fn score<R: Real>(frame: &Frame<'_>, of: usize, score: Score, window: &Window<'_>, index: usize) -> u64 {
+    let value: R = term(frame.space, of, window, index);
+    let ranked = match score {
+        Score::Magnitude => value,
+        Score::Variance => variance(frame, window, index),
+        Score::Scaled => value.abs() * R::nearest(frame.scales[Groups::Rows(frame.row).of(position(window, index))]),
+    };
+    ranked.bits().to_u64()
+}
+
+/// The population variance of all terms at an element, in f64 from differences that are nearly always exact, rounded once.
+fn variance<R: Real>(frame: &Frame<'_>, window: &Window<'_>, index: usize) -> R {
+    let terms = frame.space.terms(window.inputs.len());
+    let values: Vec<f64> = (0..terms).map(|of| term::<R>(frame.space, of, window, index).to_f64()).collect();
+    let from_first = || values.iter().map(|value| value - values[0]);
+    let mean = from_first().fold(0.0, |sum, value| sum + value) / terms as f64;
+    let squares = from_first().fold(0.0, |sum, value| sum + (value - mean) * (value - mean));
+    R::nearest(squares / terms as f64)
+}
+
+/// The index in the tensor of an element of the window.
+fn position(window: &Window<'_>, index: usize) -> u64 {
+    window.first + index as u64
+}
+
+/// Whether a mask keeps an element of a term.
+fn keeps<R: Real>(frame: &Frame<'_>, of: usize, mask: &Mask, window: &Window<'_>, index: usize) -> bool {
     match *mask {
         Mask::All => true,
         Mask::Nothing => false,
-        Mask::Band { threshold, ties_end } => {
-            let score = value.score().to_u64();
-            score > threshold || (score == threshold && index < ties_end)
+        Mask::Band { score: by, from, above } => {
+            let (score, at) = (score::<R>(frame, of, by, window, index), position(window, index));
+            from.has(score, at) && !above.has(score, at)
         }
-        Mask::Coin(coin) => coin.keeps(index),
+        Mask::Coin(coin) => coin.keeps(position(window, index)),
+        Mask::Drawn => window.drawn[of][index / 32] >> (index % 32) & 1 == 1,
     }
 }
 
 /// An element of a masked term: zero where it is not kept.
-fn masked<R: Real>(space: Space, of: usize, mask: &Mask, window: &Window<'_>, index: usize) -> R {
-    let value = term(space, of, window, index);
-    if keeps(mask, value, window.first + index as u64) { value } else { R::ZERO }
+fn masked<R: Real>(frame: &Frame<'_>, of: usize, mask: &Mask, window: &Window<'_>, index: usize) -> R {
+    if keeps::<R>(frame, of, mask, window, index) { term(frame.space, of, window, index) } else { R::ZERO }
 }
 
 /// Adds f(index) over a window to a running total: in each block, element j to lane j mod 8, the lanes as a tree, blocks in order.
 fn accumulate(window: &Window<'_>, total: &mut f64, f: impl Fn(usize) -> f64) {
-    for start in (0..window.len).step_by(BLOCK) {
-        let mut lanes = [0.0; LANES];
-        for index in start..window.len.min(start + BLOCK) {
-            lanes[index % LANES] += f(index);
-        }
-        let [a, b, c, d, e, f, g, h] = lanes;
-        *total += ((a + b) + (c + d)) + ((e + f) + (g + h));
+    for block in (0..window.len).step_by(BLOCK) {
+        *total += part(block..window.len.min(block + BLOCK), &f);
     }
 }
 
-fn gram<R: Real>(space: Space, window: &Window<'_>, into: &mut Gram) {
-    let mut sums = into.sums.iter_mut();
-    for i in 0..into.terms {
-        for (j, sum) in (i..into.terms).zip(&mut sums) {
-            let at = |of, index| term::<R>(space, of, window, index).to_f64();
-            accumulate(window, sum, |index| at(i, index) * at(j, index));
+/// The sum over a block or a part of it.
+fn part(range: Range<usize>, f: impl Fn(usize) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    for (j, index) in range.enumerate() {
+        lanes[j % LANES] += f(index);
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+fn gram<R: Real>(frame: &Frame<'_>, window: &Window<'_>, into: &mut Gram) {
+    let at = |of, index| term::<R>(frame.space, of, window, index).to_f64();
+    let (terms, groups) = (into.terms, into.groups);
+    let pairs = || (0..terms).flat_map(move |i| (i..terms).map(move |j| (i, j)));
+    match groups {
+        Groups::Whole => {
+            for ((i, j), sum) in pairs().zip(&mut into.sums) {
+                accumulate(window, sum, |index| at(i, index) * at(j, index));
+            }
+        }
+        Groups::Rows(row) => {
+            let mut first = 0;
+            while first < window.len {
+                // Up to the end of the block, of the row, or of the tensor.
+                let left_of_row = row - position(window, first) % row;
+                let end = (first + 1).next_multiple_of(BLOCK).min(window.len);
+                let end = end.min(first + usize::try_from(left_of_row).unwrap_or(BLOCK));
+                let group = groups.of(position(window, first));
+                for (pair, (i, j)) in pairs().enumerate() {
+                    into.sums[group * Gram::pairs(terms) + pair] +=
+                        part(first..end, |index| at(i, index) * at(j, index));
+                }
+                first = end;
+            }
+        }
+        Groups::Columns(_) => {
+            for index in 0..window.len {
+                let group = groups.of(position(window, index));
+                for (pair, (i, j)) in pairs().enumerate() {
+                    into.sums[group * Gram::pairs(terms) + pair] += at(i, index) * at(j, index);
+                }
+            }
         }
     }
 }
 
-fn l1<R: Real>(space: Space, masks: &[Mask], window: &Window<'_>, into: &mut [L1]) {
+fn norms<R: Real>(frame: &Frame<'_>, power: Power, masks: &[Mask], window: &Window<'_>, into: &mut [Norms]) {
+    let measure = |value: R| match power {
+        Power::One => value.abs().to_f64(),
+        Power::Two => value.to_f64() * value.to_f64(),
+    };
     for (of, (mask, norms)) in masks.iter().zip(into).enumerate() {
-        accumulate(window, &mut norms.all, |index| term::<R>(space, of, window, index).abs().to_f64());
-        accumulate(window, &mut norms.kept, |index| masked::<R>(space, of, mask, window, index).abs().to_f64());
+        accumulate(window, &mut norms.all, |index| measure(term(frame.space, of, window, index)));
+        accumulate(window, &mut norms.kept, |index| measure(masked(frame, of, mask, window, index)));
     }
 }
 
-fn histogram<R: Real>(space: Space, digits: &[Option<Digit>], window: &Window<'_>, into: &mut [Vec<u64>]) {
-    for (of, (digit, counts)) in digits.iter().zip(into).enumerate() {
-        let Some(Digit { shift, bits, prefix }) = *digit else { continue };
+fn overlap<R: Real>(frame: &Frame<'_>, masks: &[Mask], window: &Window<'_>, into: &mut [Overlap]) {
+    for index in 0..window.len {
+        let there = |(of, mask): (usize, &Mask)| masked::<R>(frame, of, mask, window, index) != R::ZERO;
+        let count = masks.iter().enumerate().filter(|&of| there(of)).count();
+        for (of, overlap) in masks.iter().enumerate().zip(&mut *into) {
+            match (there(of), count) {
+                (false, _) => {}
+                (true, 1) => overlap.alone += 1,
+                (true, _) => overlap.shared += 1,
+            }
+        }
+    }
+}
+
+fn histogram<R: Real>(frame: &Frame<'_>, queries: &[Query], window: &Window<'_>, into: &mut [Vec<u64>]) {
+    for (query, counts) in queries.iter().zip(into) {
+        let Digit { shift, bits, prefix } = query.digit;
         for index in 0..window.len {
-            let score = term::<R>(space, of, window, index).score().to_u64();
+            let score = score::<R>(frame, query.term, query.score, window, index);
             if score >> (shift + bits) == prefix {
                 counts[(score >> shift) as usize & ((1 << bits) - 1)] += 1;
             }
@@ -98,15 +175,14 @@ fn histogram<R: Real>(space: Space, digits: &[Option<Digit>], window: &Window<'_
     }
 }
 
-fn ties<R: Real>(space: Space, window: &Window<'_>, hunts: &mut [Option<TieHunt>]) {
-    for (of, hunt) in hunts.iter_mut().enumerate() {
-        let Some(hunt) = hunt else { continue };
+fn ties<R: Real>(frame: &Frame<'_>, window: &Window<'_>, hunts: &mut [TieHunt]) {
+    for hunt in hunts {
         for index in 0..window.len {
-            let score = term::<R>(space, of, window, index).score().to_u64();
+            let score = score::<R>(frame, hunt.term, hunt.score, window, index);
             if score == hunt.threshold && hunt.met < hunt.wanted {
                 hunt.met += 1;
                 if hunt.met == hunt.wanted {
-                    hunt.end = Some(window.first + index as u64 + 1);
+                    hunt.end = Some(position(window, index) + 1);
                 }
             }
         }
@@ -114,20 +190,42 @@ fn ties<R: Real>(space: Space, window: &Window<'_>, hunts: &mut [Option<TieHunt>
 }
 
 /// One merged value, before it is rounded.
-fn mixed<R: Real>(mix: &Mix, window: &Window<'_>, index: usize) -> R {
-    let base = match mix.space {
+fn mixed<R: Real>(frame: &Frame<'_>, mix: &Mix, window: &Window<'_>, index: usize) -> R {
+    let base = match frame.space {
         Space::Inputs => None,
         Space::Deltas { base } => Some(element(window.inputs[base], index)),
     };
-    let combined = (0..mix.masks.len())
-        .map(|of| masked(mix.space, of, &mix.masks[of], window, index))
-        .zip(coefficients(&mix.combine))
-        .map(|(value, coefficient)| R::nearest(coefficient) * value);
+    let values: Vec<R> =
+        mix.masks.iter().enumerate().map(|(of, mask)| masked(frame, of, mask, window, index)).collect();
+    let scaled = |coefficients: &[f64]| -> Vec<R> {
+        values.iter().zip(coefficients).map(|(&value, &by)| R::nearest(by) * value).collect()
+    };
+    let sum = |values: Vec<R>| values.into_iter().reduce(|sum, value| sum + value);
     let combined = match &mix.combine {
-        Combine::Sum { .. } => combined.reduce(|sum, product| sum + product),
-        Combine::Vote { weights, normalize, lambda, .. } => {
-            let votes: Vec<R> = combined.collect();
-            (!votes.is_empty()).then(|| elect(&votes, weights, *normalize) * R::nearest(*lambda))
+        _ if values.is_empty() => None,
+        Combine::Sum { coefficients } => sum(scaled(coefficients)),
+        Combine::Grouped { groups, coefficients } => {
+            sum(scaled(&coefficients[groups.of(position(window, index)) * values.len()..]))
+        }
+        Combine::Vote { coefficients, weights, unweighted, normalize, least, lambda } => {
+            let scaled = scaled(coefficients);
+            let votes = if *unweighted { &values } else { &scaled };
+            let (elected, divisor) = elect(votes, &scaled, weights);
+            let divisor = if divisor < R::nearest(*least) { R::nearest(*least) } else { divisor };
+            let divides = *normalize && divisor != R::ZERO;
+            Some((if divides { elected / divisor } else { elected }) * R::nearest(*lambda))
+        }
+        Combine::Overlap { coefficients } => {
+            let count = values.iter().filter(|value| **value != R::ZERO).count();
+            if count < 2 {
+                sum(scaled(coefficients))
+            } else {
+                sum(values.iter().map(|&value| value / R::nearest(count as f64)).collect())
+            }
+        }
+        Combine::Near { base, t } => {
+            let (base, other) = (values[*base], values[1 - base]);
+            Some(swapped(base, other, R::nearest(*t)))
         }
     };
     match (combined, base) {
@@ -137,13 +235,18 @@ fn mixed<R: Real>(mix: &Mix, window: &Window<'_>, index: usize) -> R {
     }
 }
 
-fn coefficients(combine: &Combine) -> impl Iterator<Item = f64> {
-    let (Combine::Sum { coefficients } | Combine::Vote { coefficients, .. }) = combine;
-    coefficients.iter().copied()
+/// NearSwap's w·other + (1 − w)·base.
+fn swapped<R: Real>(base: R, other: R, t: R) -> R {
+    let apart = (base - other).abs();
+    let least = R::nearest(NEAREST);
+    let share = t / if apart < least { least } else { apart };
+    let share = if share < R::ZERO { R::ZERO } else { share };
+    let share = if share > R::ONE { R::ONE } else { share };
+    share * other + (R::ONE - share) * base
 }
 
-/// The votes of the elected sign, summed, and divided by their weights.
-fn elect<R: Real>(votes: &[R], weights: &[f64], normalize: bool) -> R {
+/// The summed values whose votes have the elected sign, and the sum of their weights.
+fn elect<R: Real>(votes: &[R], values: &[R], weights: &[f64]) -> (R, R) {
     let (mut sum, mut magnitude) = (R::ZERO, R::ZERO);
     for &vote in votes {
         sum += vote;
@@ -153,23 +256,20 @@ fn elect<R: Real>(votes: &[R], weights: &[f64], normalize: bool) -> R {
     let minus = sum < R::ZERO && !tie;
 
     let (mut elected, mut divisor) = (R::ZERO, R::ZERO);
-    for (&vote, &weight) in votes.iter().zip(weights) {
+    for ((&vote, &value), &weight) in votes.iter().zip(values).zip(weights) {
         let agrees = if minus { vote < R::ZERO } else { vote > R::ZERO };
         let undefined = vote.partial_cmp(&vote).is_none();
         if agrees || undefined {
-            elected += vote;
+            elected += value;
             divisor += R::nearest(weight);
         }
     }
-    match (normalize, divisor == R::ZERO) {
-        (true, false) => elected / divisor,
-        _ => elected,
-    }
+    (elected, divisor)
 }
 
-fn mix_window<R: Real>(mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
+fn mix_window<R: Real>(frame: &Frame<'_>, mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
     for index in 0..window.len {
-        let value: R = mixed(mix, window, index);
+        let value: R = mixed(frame, mix, window, index);
         match mix.out {
             Float::F16 => into.extend(value.encode_f16().to_le_bytes()),
             Float::BF16 => into.extend(value.encode_bf16().to_le_bytes()),
@@ -179,74 +279,73 @@ fn mix_window<R: Real>(mix: &Mix, window: &Window<'_>, into: &mut Vec<u8>) {
     }
 }
 
+/// Calls `$f` at the width of the frame's arithmetic.
+macro_rules! at_width {
+    ($frame:expr, $f:ident($($argument:expr),*)) => {
+        match $frame.precision {
+            Precision::F32 => $f::<f32>($($argument),*),
+            Precision::F64 => $f::<f64>($($argument),*),
+        }
+    };
+}
+
 impl Backend for Reference {
     fn kind(&self) -> BackendKind {
         BackendKind::Cpu
     }
 
-    async fn gram(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        into: &mut Gram,
-    ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => gram::<f32>(space, &window, into),
-            Precision::F64 => gram::<f64>(space, &window, into),
-        }
+    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
+        at_width!(frame, gram(frame, &window, into));
         Ok(())
     }
 
-    async fn l1(
+    async fn norms(
         &mut self,
-        precision: Precision,
-        space: Space,
+        frame: &Frame<'_>,
+        power: Power,
         masks: &[Mask],
         window: Window<'_>,
-        into: &mut [L1],
+        into: &mut [Norms],
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => l1::<f32>(space, masks, &window, into),
-            Precision::F64 => l1::<f64>(space, masks, &window, into),
-        }
+        at_width!(frame, norms(frame, power, masks, &window, into));
+        Ok(())
+    }
+
+    async fn overlap(
+        &mut self,
+        frame: &Frame<'_>,
+        masks: &[Mask],
+        window: Window<'_>,
+        into: &mut [Overlap],
+    ) -> Result<(), BackendError> {
+        at_width!(frame, overlap(frame, masks, &window, into));
         Ok(())
     }
 
     async fn histogram(
         &mut self,
-        precision: Precision,
-        space: Space,
-        digits: &[Option<Digit>],
+        frame: &Frame<'_>,
+        queries: &[Query],
         window: Window<'_>,
         into: &mut [Vec<u64>],
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => histogram::<f32>(space, digits, &window, into),
-            Precision::F64 => histogram::<f64>(space, digits, &window, into),
-        }
+        at_width!(frame, histogram(frame, queries, &window, into));
         Ok(())
     }
 
-    async fn ties(
+    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
+        at_width!(frame, ties(frame, &window, hunts));
+        Ok(())
+    }
+
+    async fn mix(
         &mut self,
-        precision: Precision,
-        space: Space,
+        frame: &Frame<'_>,
+        mix: &Mix,
         window: Window<'_>,
-        hunts: &mut [Option<TieHunt>],
+        into: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        match precision {
-            Precision::F32 => ties::<f32>(space, &window, hunts),
-            Precision::F64 => ties::<f64>(space, &window, hunts),
-        }
-        Ok(())
-    }
-
-    async fn mix(&mut self, mix: &Mix, window: Window<'_>, into: &mut Vec<u8>) -> Result<(), BackendError> {
-        match mix.precision {
-            Precision::F32 => mix_window::<f32>(mix, &window, into),
-            Precision::F64 => mix_window::<f64>(mix, &window, into),
-        }
+        at_width!(frame, mix_window(frame, mix, &window, into));
         Ok(())
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Call<'a> {
     pub(super) head: Head,
     pub(super) sources: Vec<u32>,
     pub(super) rows: Vec<u32>,
+    /// Scales, coefficients of groups, or what was drawn.
+    pub(super) extra: Vec<u32>,
     /// Kernels and their workgroups.
     pub(super) dispatches: Vec<(Kernel, [u32; 2])>,
     /// Bytes of results on the device, zero at the start if `clear`.
@@ -145,17 +147,19 @@ impl Device {
             (Role::Head, head.len() as u64 * 4),
             (Role::Sources, call.sources.len() as u64 * 4),
             (Role::Rows, call.rows.len() as u64 * 4),
+            (Role::Extra, call.extra.len().max(1) as u64 * 4),
             (Role::Refused, 4),
             (Role::Results, call.results),
         ];
         let buffers = sizes.map(|(role, bytes)| self.pool.take(&self.inner, role, bytes));
-        let [data, head_buffer, sources, rows, refused, results] = &buffers;
+        let [data, head_buffer, sources, rows, extra, refused, results] = &buffers;
         for (offset, bytes) in &call.data {
             self.upload(data, *offset, bytes);
         }
         self.upload(head_buffer, 0, bytemuck::cast_slice(&head));
         self.upload(sources, 0, bytemuck::cast_slice(&call.sources));
         self.upload(rows, 0, bytemuck::cast_slice(&call.rows));
+        self.upload(extra, 0, bytemuck::cast_slice(&call.extra));
 
         let entries: Vec<_> = (0..)
             .zip(&buffers)
@@ -224,17 +228,17 @@ fn remember(loss: &Loss, message: String) {
     loss.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }
 
-/// One layout for all kernels: bindings 0 to 3 are read (data, head, sources, rows), 4 and 5 written (refused, results).
+/// One layout for all kernels: bindings 0 to 4 are read (data, head, sources, rows, extra), 5 and 6 written (refused, results).
 fn build(
     device: &wgpu::Device,
     wgsl: &dyn Fn(Kernel) -> String,
 ) -> (wgpu::BindGroupLayout, Vec<wgpu::ComputePipeline>) {
-    let entries: Vec<_> = (0..6)
+    let entries: Vec<_> = (0..7)
         .map(|binding| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
             ty: wgpu::BindingType::Buffer {
-                ty: wgpu::BufferBindingType::Storage { read_only: binding < 4 },
+                ty: wgpu::BufferBindingType::Storage { read_only: binding < 5 },
                 has_dynamic_offset: false,
                 min_binding_size: None,
             },

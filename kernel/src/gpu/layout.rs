@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::{BLOCK, TIE_SHARE};
+use crate::{BLOCK, NEAREST, TIE_SHARE};
 use crate::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
 
 /// Elements a thread works on: as many as a Philox block has words, and whole words at 16 bits.
@@ -27,6 +27,15 @@ const LARGEST: u32 = (127 + 58) << 23;
 pub(super) const COEFFICIENTS: std::ops::RangeInclusive<f32> =
     f32::from_bits((127 - 20) << 23)..=f32::from_bits((127 + 40) << 23);
 
+/// Deviations from a mean that are not zero must have at least this magnitude (2⁻³⁸, as bits): the low halves of their squares are
+/// normal numbers.
+const SMALLEST_DEVIATION: u32 = (127 - 38) << 23;
+/// The smallest normal number, as bits.
+const SMALLEST_NORMAL: u32 = 1 << 23;
+/// Rows of a strip that a thread sums up, at least; and how many strips there are, at most.
+pub(super) const STRIP_ROWS: u32 = 32;
+pub(super) const STRIPS: u32 = 256;
+
 /// [`Head::base`] where terms are the inputs themselves.
 pub(super) const NO_BASE: u32 = u32::MAX;
 
@@ -38,6 +47,11 @@ pub(super) const MASK_NOTHING: u32 = 0;
 pub(super) const MASK_ALL: u32 = 1;
 pub(super) const MASK_BAND: u32 = 2;
 pub(super) const MASK_COIN: u32 = 3;
+pub(super) const MASK_DRAWN: u32 = 4;
+
+pub(super) const SCORE_MAGNITUDE: u32 = 0;
+pub(super) const SCORE_VARIANCE: u32 = 1;
+pub(super) const SCORE_SCALED: u32 = 2;
 
 /// A field: one word, in Rust and in WGSL by the same name of type.
 trait Word {
@@ -98,8 +112,20 @@ shared!(
         blocks: u32,
         /// Rows of the kernel: terms, pairs, digits or hunts.
         rows: u32,
+        inputs: u32,
         /// Which input is the base.
         base: u32,
+        /// Whether something is ranked by the variance.
+        varied: u32,
+        /// Elements of a row, or columns; and where in it the chunk begins.
+        row: u32,
+        phase: u32,
+        /// Groups of which the chunk has a part.
+        groups: u32,
+        /// Whether groups are columns.
+        columns: u32,
+        strips: u32,
+        strip_rows: u32,
         /// Always zero, which no compiler knows: see shared/exact.wgsl.
         zero: u32,
         /// Index in the tensor of the first quad.
@@ -107,10 +133,18 @@ shared!(
         first_quad_high: u32,
         /// Of the merged values.
         dtype: u32,
-        /// Whether a vote divides by weights.
+        /// Whether norms are sums of squares.
+        squares: u32,
+        /// Whether terms vote with their own values.
+        unweighted: u32,
+        /// Whether a vote divides by weights, and by how much at least.
         normalize: u32,
+        least: f32,
         /// Scales what a vote gives.
         lambda: f32,
+        /// How far apart values may be to be swapped whole, and which term is the base.
+        t: f32,
+        swapped: u32,
     }
 );
 
@@ -129,10 +163,16 @@ shared!(
         /// The input it comes from.
         source: u32,
         mask: u32,
+        /// Of a band.
+        score: u32,
         /// Of a band's score, or of a coin's word.
         threshold: u32,
         /// Of a band.
         ties_end: u32,
+        above: u32,
+        above_end: u32,
+        /// The first word of what was drawn.
+        drawn: u32,
         /// Of a coin.
         key_0: u32,
         key_1: u32,
@@ -156,6 +196,7 @@ shared!(
     DigitRow {
         /// The input that the term comes from.
         source: u32,
+        score: u32,
         shift: u32,
         /// How many values the digit has.
         values: u32,
@@ -170,6 +211,7 @@ shared!(
     HuntRow {
         /// The input that the term comes from.
         source: u32,
+        score: u32,
         threshold: u32,
         /// How many ties are still to be met, one or more.
         wanted: u32,
@@ -185,6 +227,8 @@ pub(super) fn prelude() -> String {
         ("BLOCKS_COUNTED", BLOCKS_COUNTED),
         ("SMALLEST", SMALLEST),
         ("SMALLEST_FACTOR", SMALLEST_FACTOR),
+        ("SMALLEST_DEVIATION", SMALLEST_DEVIATION),
+        ("SMALLEST_NORMAL", SMALLEST_NORMAL),
         ("LARGEST", LARGEST),
         ("NO_BASE", NO_BASE),
         ("DTYPE_BF16", DTYPE_BF16),
@@ -192,6 +236,10 @@ pub(super) fn prelude() -> String {
         ("MASK_ALL", MASK_ALL),
         ("MASK_BAND", MASK_BAND),
         ("MASK_COIN", MASK_COIN),
+        ("MASK_DRAWN", MASK_DRAWN),
+        ("SCORE_MAGNITUDE", SCORE_MAGNITUDE),
+        ("SCORE_VARIANCE", SCORE_VARIANCE),
+        ("SCORE_SCALED", SCORE_SCALED),
         ("PHILOX_ROUNDS", ROUNDS),
         ("PHILOX_MULTIPLIER_X", MULTIPLIERS[0]),
         ("PHILOX_MULTIPLIER_Z", MULTIPLIERS[1]),
@@ -202,7 +250,7 @@ pub(super) fn prelude() -> String {
     for (name, value) in numbers {
         let _ = writeln!(wgsl, "const {name}: u32 = {value:#x}u;");
     }
-    let _ = writeln!(wgsl, "const TIE_SHARE: f32 = {TIE_SHARE:e}f;\n");
+    let _ = writeln!(wgsl, "const TIE_SHARE: f32 = {TIE_SHARE:e}f;\nconst NEAREST: f32 = {:e}f;\n", NEAREST as f32);
     for structure in [Head::WGSL, Source::WGSL, Term::WGSL, Pair::WGSL, DigitRow::WGSL, HuntRow::WGSL] {
         wgsl += structure;
         wgsl.push('\n');

@@ -25,12 +25,14 @@ pub use layout::WORKGROUP;
 pub use shaders::Kernel;
 
 use super::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Digit, Float, Gram, L1, Mask, Mix, Precision, Space, TieHunt,
-    Window,
+    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
+    Query, TieHunt, Window,
 };
 use device::Device;
-use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, Term};
-use window::{call, chunks, coefficient, dtype_word, masked_term, saturated, score_word, workgroups};
+use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
+use window::{
+    MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
+};
 
 /// WebGPU's default limit of one storage buffer binding.
 const BINDING: u64 = 128 << 20;
@@ -128,19 +130,16 @@ fn floats(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
     words(results).map(|word| f64::from(f32::from_bits(word)))
 }
 
-/// The terms of a mix with their masks and coefficients, seen from a chunk.
-fn mix_rows(mix: &Mix, chunk: window::Chunk) -> Result<Vec<Term>, BackendError> {
-    let (coefficients, weights) = match &mix.combine {
-        Combine::Sum { coefficients } => (coefficients, coefficients),
-        Combine::Vote { coefficients, weights, .. } => (coefficients, weights),
-    };
-    let terms = mix.masks.iter().zip(coefficients).zip(weights).enumerate();
-    terms
-        .map(|(term, ((&mask, &by), &weight))| {
-            let row = masked_term(mix.space, term, mask, chunk);
-            Ok(Term { coefficient: coefficient(by)?, weight: coefficient(weight)?, ..row })
-        })
-        .collect()
+/// Adds the sums that the parts of groups have in `results`: `lanes` parts after `lanes` parts, which `place` knows.
+fn add_parts(results: &[u8], lanes: usize, sums: &mut [f64], place: impl Fn(usize, usize) -> usize) {
+    for (at, value) in floats(results).enumerate() {
+        sums[place(at / lanes, at % lanes)] += value;
+    }
+}
+
+/// The number at 32 bits, infinity being none of WGSL's.
+fn finite(value: f64) -> f32 {
+    (value as f32).max(f32::MIN)
 }
 
 impl Backend for Gpu {
@@ -148,48 +147,78 @@ impl Backend for Gpu {
         BackendKind::Gpu
     }
 
-    async fn gram(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        into: &mut Gram,
-    ) -> Result<(), BackendError> {
-        let input = |term| space.input_of(term) as u32;
+    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
+        let input = |term| frame.space.input_of(term) as u32;
         let pairs: Vec<_> = (0..into.terms)
             .flat_map(|i| (i..into.terms).map(move |j| Pair { left: input(i), right: input(j) }))
             .collect();
         let mut sums = into.sums.clone();
-        for chunk in chunks(precision, &window, pairs.len(), pairs.len() * 4, self.binding)? {
-            let mut call = call(space, &window, chunk, &pairs);
-            call.dispatches.push((Kernel::Gram, [chunk.blocks() as u32, pairs.len() as u32]));
-            call.results = (pairs.len() * chunk.blocks() * 4) as u64;
-            call.read = call.results;
-            let add = |results: &[u8]| {
-                for (sum, blocks) in sums.iter_mut().zip(results.chunks_exact(chunk.blocks() * 4)) {
-                    floats(blocks).for_each(|block| *sum += block);
-                }
-            };
-            self.device.run(&call, add).await?;
+        let (all, groups) = (pairs.len(), into.groups);
+        // Parts of groups that a block may have of one pair, and how many pairs' parts fit.
+        let parts = match groups {
+            Groups::Whole => 1,
+            Groups::Rows(row) => BLOCK / usize::try_from(row).unwrap_or(BLOCK).clamp(1, BLOCK) + 2,
+            Groups::Columns(_) => 2 * BLOCK,
+        };
+        let at_once = usize::try_from(self.binding).unwrap_or(usize::MAX) / (parts * 4);
+        for (number, pairs) in pairs.chunks(at_once.clamp(1, all.max(1))).enumerate() {
+            let first_pair = number * at_once;
+            for chunk in chunks(frame, &window, pairs.len(), pairs.len() * parts * 4, self.binding)? {
+                let mut call = call(frame, &window, chunk, pairs);
+                let count = pairs.len() as u32;
+                let lanes = match groups {
+                    Groups::Whole => {
+                        call.dispatches.push((Kernel::Gram, [chunk.blocks() as u32, count]));
+                        chunk.blocks()
+                    }
+                    Groups::Rows(row) => {
+                        let rows = call.rows_of(row, chunk).len();
+                        call.dispatches.push((Kernel::GramRows, [rows.min(MOST_WORKGROUPS) as u32, count]));
+                        rows
+                    }
+                    Groups::Columns(columns) => {
+                        let lanes = usize::try_from(columns).unwrap_or(usize::MAX).min(chunk.len);
+                        let rows = chunk.len.div_ceil(lanes) as u32;
+                        call.head.row = lanes as u32;
+                        call.head.groups = lanes as u32;
+                        call.head.strip_rows = rows.div_ceil(STRIPS).max(STRIP_ROWS);
+                        call.head.strips = rows.div_ceil(call.head.strip_rows);
+                        let workgroups = lanes.div_ceil(WORKGROUP as usize) as u32;
+                        call.dispatches.push((Kernel::GramColumns, [workgroups, count * call.head.strips]));
+                        lanes
+                    }
+                };
+                let strips = call.head.strips.max(1) as usize;
+                call.results = (pairs.len() * strips * lanes * 4) as u64;
+                call.read = call.results;
+                let place = |part: usize, lane: usize| {
+                    let group = match groups {
+                        Groups::Whole => 0,
+                        Groups::Rows(row) => (chunk.first / row) as usize + lane,
+                        Groups::Columns(_) => groups.of(chunk.first + lane as u64),
+                    };
+                    group * all + first_pair + part / strips
+                };
+                self.device.run(&call, |results| add_parts(results, lanes, &mut sums, place)).await?;
+            }
         }
         into.sums = sums;
         Ok(())
     }
 
-    async fn l1(
+    async fn norms(
         &mut self,
-        precision: Precision,
-        space: Space,
+        frame: &Frame<'_>,
+        power: Power,
         masks: &[Mask],
         window: Window<'_>,
-        into: &mut [L1],
+        into: &mut [Norms],
     ) -> Result<(), BackendError> {
         let mut norms = into.to_vec();
-        for chunk in chunks(precision, &window, masks.len(), masks.len() * 8, self.binding)? {
-            let rows: Vec<_> =
-                masks.iter().enumerate().map(|(term, &mask)| masked_term(space, term, mask, chunk)).collect();
-            let mut call = call(space, &window, chunk, &rows);
-            call.dispatches.push((Kernel::L1, [chunk.blocks() as u32, masks.len() as u32]));
+        for chunk in chunks(frame, &window, masks.len(), masks.len() * 8, self.binding)? {
+            let mut call = masked_call(frame, masks, &window, chunk, |_, _| Ok(()))?;
+            call.head.squares = u32::from(power == Power::Two);
+            call.dispatches.push((Kernel::Norms, [chunk.blocks() as u32, masks.len() as u32]));
             call.results = (masks.len() * chunk.blocks() * 8) as u64;
             call.read = call.results;
             let add = |results: &[u8]| {
@@ -205,21 +234,49 @@ impl Backend for Gpu {
         Ok(())
     }
 
+    async fn overlap(
+        &mut self,
+        frame: &Frame<'_>,
+        masks: &[Mask],
+        window: Window<'_>,
+        into: &mut [Overlap],
+    ) -> Result<(), BackendError> {
+        let mut counts = into.to_vec();
+        for chunk in chunks(frame, &window, masks.len(), 0, self.binding)? {
+            let mut call = masked_call(frame, masks, &window, chunk, |_, _| Ok(()))?;
+            let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
+            call.dispatches.push((Kernel::Overlap, [groups, masks.len() as u32]));
+            call.results = masks.len() as u64 * 8;
+            call.clear = true;
+            call.read = call.results;
+            let add = |results: &[u8]| {
+                for (count, found) in counts.iter_mut().zip(results.chunks_exact(8)) {
+                    let mut found = words(found).map(u64::from);
+                    count.alone += found.next().unwrap_or(0);
+                    count.shared += found.next().unwrap_or(0);
+                }
+            };
+            self.device.run(&call, add).await?;
+        }
+        into.copy_from_slice(&counts);
+        Ok(())
+    }
+
     async fn histogram(
         &mut self,
-        precision: Precision,
-        space: Space,
-        digits: &[Option<Digit>],
+        frame: &Frame<'_>,
+        queries: &[Query],
         window: Window<'_>,
         into: &mut [Vec<u64>],
     ) -> Result<(), BackendError> {
-        let asked = || digits.iter().enumerate().filter_map(|(term, digit)| digit.map(|digit| (term, digit)));
-        if asked().any(|(_, digit)| 1 << digit.bits > BINS) {
+        if queries.iter().any(|query| 1 << query.digit.bits > BINS) {
             return Err(BackendError::Unsupported);
         }
-        let rows: Vec<_> = asked()
-            .map(|(term, digit)| DigitRow {
-                source: space.input_of(term) as u32,
+        let rows: Vec<_> = queries
+            .iter()
+            .map(|Query { term, score, digit }| DigitRow {
+                source: frame.space.input_of(*term) as u32,
+                score: score_kind(*score),
                 shift: digit.shift,
                 values: 1 << digit.bits,
                 above: digit.shift + digit.bits,
@@ -230,8 +287,9 @@ impl Backend for Gpu {
             return Ok(());
         }
         let mut counts = vec![0_u64; rows.len() * BINS as usize];
-        for chunk in chunks(precision, &window, rows.len(), 0, self.binding)? {
-            let mut call = call(space, &window, chunk, &rows);
+        for chunk in chunks(frame, &window, rows.len(), 0, self.binding)? {
+            let mut call = call(frame, &window, chunk, &rows);
+            call.rank(frame, chunk, queries.iter().map(|query| query.score));
             let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
             call.dispatches.push((Kernel::Histogram, [groups, rows.len() as u32]));
             call.results = counts.len() as u64 * 4;
@@ -242,41 +300,36 @@ impl Backend for Gpu {
             };
             self.device.run(&call, add).await?;
         }
-        for ((term, _), counts) in asked().zip(counts.chunks_exact(BINS as usize)) {
-            into[term].iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+        for (into, counts) in into.iter_mut().zip(counts.chunks_exact(BINS as usize)) {
+            into.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         }
         Ok(())
     }
 
-    async fn ties(
-        &mut self,
-        precision: Precision,
-        space: Space,
-        window: Window<'_>,
-        hunts: &mut [Option<TieHunt>],
-    ) -> Result<(), BackendError> {
+    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
         let mut state = hunts.to_vec();
-        for chunk in chunks(precision, &window, hunts.len(), hunts.len() * 8 + 4, self.binding)? {
-            let mut open: Vec<_> = state.iter_mut().enumerate().filter_map(|(t, h)| Some((t, h.as_mut()?))).collect();
-            open.retain(|(_, hunt)| hunt.met < hunt.wanted);
+        for chunk in chunks(frame, &window, hunts.len(), hunts.len() * 8 + 4, self.binding)? {
+            let mut open: Vec<_> = state.iter_mut().filter(|hunt| hunt.met < hunt.wanted).collect();
             if open.is_empty() {
                 break;
             }
             let rows: Vec<_> = open
                 .iter()
-                .map(|(term, hunt)| HuntRow {
-                    source: space.input_of(*term) as u32,
+                .map(|hunt| HuntRow {
+                    source: frame.space.input_of(hunt.term) as u32,
+                    score: score_kind(hunt.score),
                     threshold: score_word(hunt.threshold),
                     wanted: saturated(hunt.wanted - hunt.met),
                 })
                 .collect();
-            let mut call = call(space, &window, chunk, &rows);
+            let mut call = call(frame, &window, chunk, &rows);
+            call.rank(frame, chunk, open.iter().map(|hunt| hunt.score));
             call.dispatches.push((Kernel::Ties, [chunk.blocks() as u32, rows.len() as u32]));
             call.dispatches.push((Kernel::TiesEnd, [rows.len() as u32, 1]));
             call.results = (rows.len() * (chunk.blocks() + 2) * 4) as u64;
             call.read = rows.len() as u64 * 8;
             let advance = |results: &[u8]| {
-                for ((_, hunt), answer) in open.iter_mut().zip(results.chunks_exact(8)) {
+                for (hunt, answer) in open.iter_mut().zip(results.chunks_exact(8)) {
                     let mut answer = words(answer);
                     let (met, end) = (answer.next().unwrap_or(0), answer.next().unwrap_or(0));
                     hunt.met = hunt.wanted.min(hunt.met + u64::from(met));
@@ -289,14 +342,20 @@ impl Backend for Gpu {
         Ok(())
     }
 
-    async fn mix(&mut self, mix: &Mix, window: Window<'_>, into: &mut Vec<u8>) -> Result<(), BackendError> {
+    async fn mix(
+        &mut self,
+        frame: &Frame<'_>,
+        mix: &Mix,
+        window: Window<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), BackendError> {
         if mix.out == Float::F64 {
             return Err(BackendError::Unsupported);
         }
         let start = into.len();
         let size = mix.out.size();
-        for chunk in chunks(mix.precision, &window, mix.masks.len(), size * BLOCK, self.binding)? {
-            let outcome = self.mix_chunk(mix, &window, chunk, into).await;
+        for chunk in chunks(frame, &window, mix.masks.len(), size * BLOCK, self.binding)? {
+            let outcome = self.mix_chunk(frame, mix, &window, chunk, into).await;
             if outcome.is_err() {
                 into.truncate(start);
                 return outcome;
@@ -309,19 +368,61 @@ impl Backend for Gpu {
 impl Gpu {
     async fn mix_chunk(
         &mut self,
+        frame: &Frame<'_>,
         mix: &Mix,
         window: &Window<'_>,
         chunk: window::Chunk,
         into: &mut Vec<u8>,
     ) -> Result<(), BackendError> {
-        let mut call = call(mix.space, window, chunk, &mix_rows(mix, chunk)?);
+        let none: &[f64] = &[];
+        let (coefficients, weights) = match &mix.combine {
+            Combine::Sum { coefficients } | Combine::Overlap { coefficients } => (&coefficients[..], none),
+            Combine::Vote { coefficients, weights, .. } => (&coefficients[..], &weights[..]),
+            Combine::Grouped { .. } | Combine::Near { .. } => (none, none),
+        };
+        let by = |values: &[f64], term: usize| coefficient(values.get(term).copied().unwrap_or(0.0));
+        let mut call = masked_call(frame, &mix.masks, window, chunk, |term, row| {
+            row.coefficient = by(coefficients, term)?;
+            row.weight = by(weights, term)?;
+            Ok(())
+        })?;
         call.head.dtype = dtype_word(mix.out);
-        let kernel = match mix.combine {
+        let kernel = match &mix.combine {
             Combine::Sum { .. } => Kernel::Sum,
-            Combine::Vote { normalize, lambda, .. } => {
-                call.head.normalize = u32::from(normalize);
-                call.head.lambda = coefficient(lambda)?;
+            Combine::Grouped { groups, coefficients } => {
+                let terms = mix.masks.len();
+                let rows = match *groups {
+                    Groups::Rows(row) => call.rows_of(row, chunk),
+                    groups => {
+                        let count = if let Groups::Columns(columns) = groups { columns } else { 1 };
+                        call.head.columns = 1;
+                        call.head.row = saturated(count);
+                        call.head.phase = saturated(chunk.first % count);
+                        0..coefficients.len() / terms.max(1)
+                    }
+                };
+                let own = &coefficients[rows.start * terms..rows.end * terms];
+                if own.len() as u64 * 4 > BINDING {
+                    return Err(BackendError::Unsupported);
+                }
+                call.extra = own
+                    .iter()
+                    .map(|value| coefficient(*value).map(f32::to_bits))
+                    .collect::<Result<_, BackendError>>()?;
+                Kernel::Grouped
+            }
+            Combine::Vote { unweighted, normalize, least, lambda, .. } => {
+                call.head.unweighted = u32::from(*unweighted);
+                call.head.normalize = u32::from(*normalize);
+                call.head.least = finite(*least);
+                call.head.lambda = coefficient(*lambda)?;
                 Kernel::Vote
+            }
+            Combine::Overlap { .. } => Kernel::OverlapMix,
+            Combine::Near { base, t } => {
+                call.head.swapped = *base as u32;
+                call.head.t = coefficient(*t)?;
+                Kernel::Near
             }
         };
         call.dispatches.push((kernel, [workgroups(chunk), 1]));

@@ -7,18 +7,19 @@ pub(super) enum Role {
     Head,
     Sources,
     Rows,
+    Extra,
     Refused,
     Results,
     Readback,
 }
 
 impl Role {
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
 
     fn usage(self) -> wgpu::BufferUsages {
         use wgpu::BufferUsages as Usage;
         match self {
-            Self::Data | Self::Head | Self::Sources | Self::Rows => Usage::STORAGE | Usage::COPY_DST,
+            Self::Data | Self::Head | Self::Sources | Self::Rows | Self::Extra => Usage::STORAGE | Usage::COPY_DST,
             Self::Refused | Self::Results => Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
             Self::Readback => Usage::MAP_READ | Usage::COPY_DST,
         }

@@ -1,14 +1,16 @@
 //! Windows in words that the device understands: cut into chunks that fit its limits, laid out one input after another.
 
+use std::ops::Range;
+
 use super::device::{Call, QUAD};
 use super::layout::{
-    COEFFICIENTS, DTYPE_BF16, DTYPE_F16, DTYPE_F32, Head, MASK_ALL, MASK_BAND, MASK_COIN, MASK_NOTHING, NO_BASE,
-    Source, Term, WORKGROUP, Words,
+    COEFFICIENTS, DTYPE_BF16, DTYPE_F16, DTYPE_F32, Head, MASK_ALL, MASK_BAND, MASK_COIN, MASK_DRAWN, MASK_NOTHING,
+    NO_BASE, SCORE_MAGNITUDE, SCORE_SCALED, SCORE_VARIANCE, Source, Term, WORKGROUP, Words,
 };
-use crate::{BLOCK, BackendError, Float, Mask, Precision, Space, Window};
+use crate::{BLOCK, BackendError, Float, Frame, Mask, Precision, Score, Space, Window};
 
 /// WebGPU's default limit of workgroups along one dimension.
-const MOST_WORKGROUPS: usize = 65_535;
+pub(super) const MOST_WORKGROUPS: usize = 65_535;
 
 /// A part of a window that one submission does.
 #[derive(Clone, Copy)]
@@ -29,14 +31,15 @@ impl Chunk {
 
 /// Cuts a window so that neither its inputs nor `results` bytes a block exceed `limit` bytes, nor `rows` the workgroups.
 pub(super) fn chunks(
-    precision: Precision,
+    frame: &Frame<'_>,
     window: &Window<'_>,
     rows: usize,
     results: usize,
     limit: u64,
 ) -> Result<Vec<Chunk>, BackendError> {
     let wide = window.inputs.iter().any(|raw| raw.dtype == Float::F64);
-    if precision == Precision::F64 || wide || rows > MOST_WORKGROUPS {
+    let long_rows = !frame.scales.is_empty() && u32::try_from(frame.row).is_err();
+    if frame.precision == Precision::F64 || wide || long_rows || rows > MOST_WORKGROUPS {
         return Err(BackendError::Unsupported);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(QUAD * window.inputs.len());
@@ -50,7 +53,7 @@ pub(super) fn chunks(
 }
 
 /// A call on a chunk of a window that does nothing yet.
-pub(super) fn call<'a, R: Words>(space: Space, window: &Window<'a>, chunk: Chunk, rows: &[R]) -> Call<'a> {
+pub(super) fn call<'a, R: Words>(frame: &Frame<'_>, window: &Window<'a>, chunk: Chunk, rows: &[R]) -> Call<'a> {
     let mut data = Vec::with_capacity(window.inputs.len());
     let mut sources = Vec::new();
     let mut offset = 0;
@@ -72,7 +75,8 @@ pub(super) fn call<'a, R: Words>(space: Space, window: &Window<'a>, chunk: Chunk
         quads: chunk.len.div_ceil(4) as u32,
         blocks: chunk.blocks() as u32,
         rows: rows.len() as u32,
-        base: match space {
+        inputs: window.inputs.len() as u32,
+        base: match frame.space {
             Space::Inputs => NO_BASE,
             Space::Deltas { base } => base as u32,
         },
@@ -86,10 +90,87 @@ pub(super) fn call<'a, R: Words>(space: Space, window: &Window<'a>, chunk: Chunk
         head,
         sources,
         rows: words,
+        extra: Vec::new(),
         dispatches: Vec::new(),
         results: 0,
         clear: false,
         read: 0,
+    }
+}
+
+impl Call<'_> {
+    /// Says where in the tensor's rows the chunk lies; gives the rows that it has a part of.
+    pub(super) fn rows_of(&mut self, row: u64, chunk: Chunk) -> Range<usize> {
+        let rows = (chunk.first / row) as usize..(chunk.first + chunk.len as u64).div_ceil(row) as usize;
+        self.head.row = saturated(row);
+        self.head.phase = saturated(chunk.first % row);
+        self.head.groups = rows.len() as u32;
+        rows
+    }
+
+    /// The call's masks need what was drawn for the chunk; `terms` says which.
+    pub(super) fn draw(&mut self, masks: &[Mask], window: &Window<'_>, chunk: Chunk) {
+        let words = drawn_words(chunk);
+        for (term, _) in masks.iter().enumerate().filter(|(_, mask)| **mask == Mask::Drawn) {
+            self.extra.extend(&window.drawn[term][words.clone()]);
+        }
+    }
+
+    /// The call ranks elements by these scores.
+    pub(super) fn rank(&mut self, frame: &Frame<'_>, chunk: Chunk, scores: impl Iterator<Item = Score>) {
+        for score in scores {
+            match score {
+                Score::Magnitude => {}
+                Score::Variance => self.head.varied = 1,
+                Score::Scaled => {
+                    let rows = self.rows_of(frame.row, chunk);
+                    self.extra = frame.scales[rows].iter().map(|scale| (*scale as f32).to_bits()).collect();
+                }
+            }
+        }
+    }
+}
+
+/// The words of [`Window::drawn`] that are the chunk's.
+fn drawn_words(chunk: Chunk) -> Range<usize> {
+    chunk.at / 32..(chunk.at + chunk.len).div_ceil(32)
+}
+
+/// A kernel's rows for masked terms, and a call on a chunk that has them.
+pub(super) fn masked_call<'a>(
+    frame: &Frame<'_>,
+    masks: &[Mask],
+    window: &Window<'a>,
+    chunk: Chunk,
+    mut finish: impl FnMut(usize, &mut Term) -> Result<(), BackendError>,
+) -> Result<Call<'a>, BackendError> {
+    let mut drawn = 0;
+    let mut rows = Vec::with_capacity(masks.len());
+    for (term, &mask) in masks.iter().enumerate() {
+        let mut row = masked_term(frame.space, term, mask, chunk);
+        if mask == Mask::Drawn {
+            row.drawn = drawn;
+            drawn += drawn_words(chunk).len() as u32;
+        }
+        finish(term, &mut row)?;
+        rows.push(row);
+    }
+    let mut call = call(frame, window, chunk, &rows);
+    call.rank(
+        frame,
+        chunk,
+        masks.iter().filter_map(|mask| if let Mask::Band { score, .. } = mask { Some(*score) } else { None }),
+    );
+    call.draw(masks, window, chunk);
+    Ok(call)
+}
+
+/// What a shader calls a score.
+pub(super) fn score_kind(score: Score) -> u32 {
+    match score {
+        Score::Magnitude => SCORE_MAGNITUDE,
+        Score::Variance => SCORE_VARIANCE,
+        Score::Scaled => SCORE_SCALED,
     }
 }
 
@@ -103,16 +184,20 @@ pub(super) fn dtype_word(dtype: Float) -> u32 {
 }
 
 /// A term with its mask, seen from a chunk.
-pub(super) fn masked_term(space: Space, term: usize, mask: Mask, chunk: Chunk) -> Term {
+fn masked_term(space: Space, term: usize, mask: Mask, chunk: Chunk) -> Term {
     let source = space.input_of(term) as u32;
     match mask {
         Mask::All => Term { source, mask: MASK_ALL, ..Term::default() },
         Mask::Nothing => Term { source, mask: MASK_NOTHING, ..Term::default() },
-        Mask::Band { threshold, ties_end } => Term {
+        Mask::Drawn => Term { source, mask: MASK_DRAWN, ..Term::default() },
+        Mask::Band { score, from, above } => Term {
             source,
             mask: MASK_BAND,
-            threshold: score_word(threshold),
-            ties_end: saturated(ties_end.saturating_sub(chunk.first)),
+            score: score_kind(score),
+            threshold: score_word(from.threshold),
+            ties_end: saturated(from.ties_end.saturating_sub(chunk.first)),
+            above: score_word(above.threshold),
+            above_end: saturated(above.ties_end.saturating_sub(chunk.first)),
             ..Term::default()
         },
         Mask::Coin(coin) => Term {

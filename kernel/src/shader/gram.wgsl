@@ -2,7 +2,7 @@
 // CPU twin: `gram` in `kernel::cpu`.
 
 @group(0) @binding(3) var<storage, read> pairs: array<Pair>;
-@group(0) @binding(5) var<storage, read_write> results: array<f32>;
+@group(0) @binding(6) var<storage, read_write> results: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {

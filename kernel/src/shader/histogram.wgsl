@@ -2,7 +2,7 @@
 // a few blocks in its own memory, then adds its counts to everyone's. CPU twin: `histogram` in `kernel::cpu`.
 
 @group(0) @binding(3) var<storage, read> digits: array<DigitRow>;
-@group(0) @binding(5) var<storage, read_write> results: array<atomic<u32>>;
+@group(0) @binding(6) var<storage, read_write> results: array<atomic<u32>>;
 
 var<workgroup> bins: array<atomic<u32>, BINS>;
 
@@ -12,7 +12,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var block = 0u; block < BLOCKS_COUNTED; block++) {
         let quad = (group.x * BLOCKS_COUNTED + block) * WORKGROUP + lane;
         if quad < head.quads {
-            let scores = scores_of(load_term(digit.source, quad, load_base(quad)));
+            let scores = ranked(digit.score, digit.source, quad);
             for (var i = 0u; i < LANES; i++) {
                 let score = scores[i];
                 if quad * LANES + i < head.len && (score >> digit.above) == digit.prefix {

@@ -7,11 +7,12 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
         return;
     }
     let base = load_base(quad);
+    let varied = varied_scores(quad, base);
     // Adding to minus zero leaves every first product as it is.
     var sum = vec4<f32>(-0.0);
     for (var row = 0u; row < head.rows; row++) {
         let term = terms[row];
-        sum = add_product(sum, term.coefficient, load_masked(term, quad, base));
+        sum = add_product(sum, term.coefficient, load_masked(term, quad, base, varied));
     }
     store(quad, base, sum);
     report();

@@ -8,6 +8,7 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     }
     let none = vec4<f32>();
     let base = load_base(quad);
+    let varied = varied_scores(quad, base);
     var votes = none;
     var reach = none;
     // Both outcomes of the election are summed, so that the inputs are read once.
@@ -17,9 +18,10 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     var minus_weight = none;
     for (var row = 0u; row < head.rows; row++) {
         let term = terms[row];
-        let values = load_masked(term, quad, base);
-        let vote = rounded4(term.coefficient * values);
-        votes = add_product(votes, term.coefficient, values);
+        let values = load_masked(term, quad, base, varied);
+        let value = rounded4(term.coefficient * values);
+        let vote = select(value, values, head.unweighted != 0u);
+        votes = add_product(votes, select(term.coefficient, 1.0, head.unweighted != 0u), values);
         reach = rounded4(reach + abs(vote));
         plus = select(plus, add_product(plus, term.coefficient, values), vote > none);
         minus = select(minus, add_product(minus, term.coefficient, values), vote < none);
@@ -30,7 +32,8 @@ fn main(@builtin(global_invocation_id) invocation: vec3<u32>) {
     let elects_minus = (votes < none) & !tied;
     var merged = select(plus, minus, elects_minus);
     if head.normalize != 0u {
-        let weight = select(plus_weight, minus_weight, elects_minus);
+        let sum = select(plus_weight, minus_weight, elects_minus);
+        let weight = select(sum, vec4<f32>(head.least), sum < vec4<f32>(head.least));
         merged = divide(merged, select(weight, vec4<f32>(1.0), weight == none));
     }
     store(quad, base, rounded4(merged * head.lambda));

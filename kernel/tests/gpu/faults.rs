@@ -45,11 +45,29 @@ fn faulty_shaders(_: &mut Gpu) {
         ("quotient & (inexact | even) & vec4<u32>(1u)", "vec4<u32>()", "quotients"),
         ("PHILOX_ROUNDS; round", "PHILOX_ROUNDS - 1u; round", "coins"),
         ("(middle >> 16u) + (other >> 16u)", "(middle >> 16u)", "coins"),
-        ("(scores > vec4<u32>(term.threshold)) | tied", "(scores >= vec4<u32>(term.threshold))", "bands"),
+        ("(scores > vec4<u32>(threshold)) | tied", "(scores >= vec4<u32>(threshold))", "bands"),
         // A reduction that forgets a part, a counter that forgets the padding.
         ("i < SIXTEEN; i += 4u", "i < SIXTEEN - 4u; i += 4u", "Gram matrices"),
         ("quad * LANES + i < head.len && ", "", "histograms"),
         ("found_wanted <= before + counts[lane]", "found_wanted < before + counts[lane]", "ties"),
+        // A variance in floats of single width, an average of several that is their sum, votes that are weighed when they should not.
+        (
+            "return Twofold(sum, rounded4(rounded4(a - of_a) + rounded4(b - of_b)));",
+            "return Twofold(sum, vec4<f32>());",
+            "variances",
+        ),
+        (
+            "return exact_sum(quotient, divide(rest, vec4<f32>(n)));",
+            "return Twofold(quotient, vec4<f32>());",
+            "variances",
+        ),
+        ("divide(values, max(counts, vec4<f32>(1.0)))", "values", "overlaps"),
+        ("select(term.coefficient, 1.0, head.unweighted != 0u)", "term.coefficient", "overlaps"),
+        ("select(sum, vec4<f32>(head.least), sum < vec4<f32>(head.least))", "sum", "overlaps"),
+        ("apart < least", "apart > least", "distances"),
+        ("min(max(quotient, none), one)", "max(quotient, none)", "distances"),
+        ("groups %= vec4<u32>(head.row)", "groups /= vec4<u32>(head.row)", "groups"),
+        ("(row + 1u) * head.row - head.phase", "(row + 1u) * head.row - 1u", "groups"),
         ("any(outside & (magnitude != vec4<u32>()))", "false", "NaN"),
     ] {
         match open_with(right, wrong) {

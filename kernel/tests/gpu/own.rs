@@ -3,7 +3,8 @@
 use merge_studio_kernel::cpu::Cpu;
 use merge_studio_kernel::gpu::Gpu;
 use merge_studio_kernel::{
-    BLOCK, Backend, BackendError, Coin, Combine, Float, Gram, L1, Mask, Mix, Precision, Raw, Space, TieHunt, Window,
+    BLOCK, Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap,
+    Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 use pollster::block_on;
 
@@ -38,36 +39,50 @@ fn fine_tunes(len: usize) -> Case {
         (Float::BF16, bits.iter().flat_map(|bits| bits.to_le_bytes()).collect())
     };
     let inputs = vec![tuned(), (Float::BF16, base.clone()), tuned()];
-    let name = "large".into();
-    Case { name, precision: Precision::F32, space: Space::Deltas { base: 1 }, len, inputs, hostile: false }
+    Case::new("large".into(), Precision::F32, Space::Deltas { base: 1 }, len, inputs)
 }
+
+const INPUTS: Frame<'_> = Frame { precision: Precision::F32, space: Space::Inputs, row: 1, scales: &[] };
 
 fn a_large_tensor(gpu: &mut Gpu) {
     let case = fine_tunes((1 << 20) + 3 * BLOCK + 77);
     let (mut cpu, cut) = (Cpu::default(), 1 << 19);
-    let keep = [Some(300_000), Some(101)];
-    let masks = drive::select(gpu, &case, &keep, cut).unwrap();
-    assert_eq!(masks, drive::select(&mut cpu, &case, &keep, cut).unwrap());
-    let norms = drive::l1(&mut cpu, &case, &masks, cut).unwrap();
-    compare::norms(&TOLERANCE, &norms, &drive::l1(gpu, &case, &masks, cut).unwrap()).unwrap();
-    let gram = drive::gram(&mut cpu, &case, cut).unwrap();
-    compare::grams(&TOLERANCE, &gram, &drive::gram(gpu, &case, cut).unwrap()).unwrap();
-    let combine = Combine::Vote { coefficients: vec![0.4, 0.6], weights: vec![0.4, 0.6], normalize: true, lambda: 0.9 };
-    let mix = Mix { space: case.space, masks, combine, precision: Precision::F32, out: Float::BF16 };
+    let wanted = [(0, Score::Magnitude, 300_000), (1, Score::Magnitude, 101), (0, Score::Variance, 200_000)];
+    let cuts = drive::select(gpu, &case, &wanted, cut).unwrap();
+    assert_eq!(cuts, drive::select(&mut cpu, &case, &wanted, cut).unwrap());
+    let masks: Vec<Mask> =
+        cuts[..2].iter().map(|cut| Mask::Band { score: Score::Magnitude, from: *cut, above: Cut::NONE }).collect();
+    for power in [Power::One, Power::Two] {
+        let norms = drive::norms(&mut cpu, &case, power, &masks, cut).unwrap();
+        compare::norms(&TOLERANCE, &norms, &drive::norms(gpu, &case, power, &masks, cut).unwrap()).unwrap();
+    }
+    for groups in [Groups::Whole, Groups::Rows(1000), Groups::Columns(1000)] {
+        let gram = drive::gram(&mut cpu, &case, groups, cut).unwrap();
+        compare::grams(&TOLERANCE, &gram, &drive::gram(gpu, &case, groups, cut).unwrap()).unwrap();
+    }
+    let combine = Combine::Vote {
+        coefficients: vec![0.4, 0.6],
+        weights: vec![0.4, 0.6],
+        unweighted: false,
+        normalize: true,
+        least: f64::NEG_INFINITY,
+        lambda: 0.9,
+    };
+    let mix = Mix { masks, combine, out: Float::BF16 };
     assert!(drive::mix(gpu, &case, &mix, cut).unwrap() == drive::mix(&mut cpu, &case, &mix, cut).unwrap());
 }
 
 /// Mixes one window on both, and compares.
 fn same(gpu: &mut Gpu, mix: &Mix, window: Window<'_>) {
     let (mut ours, mut cpus) = (Vec::new(), Vec::new());
-    block_on(gpu.mix(mix, window, &mut ours)).unwrap();
-    block_on(Cpu::default().mix(mix, window, &mut cpus)).unwrap();
+    block_on(gpu.mix(&INPUTS, mix, window, &mut ours)).unwrap();
+    block_on(Cpu::default().mix(&INPUTS, mix, window, &mut cpus)).unwrap();
     assert_eq!(ours, cpus, "{mix:?}");
 }
 
 fn sum(masks: Vec<Mask>, out: Float) -> Mix {
     let combine = Combine::Sum { coefficients: vec![0.7; masks.len()] };
-    Mix { space: Space::Inputs, masks, combine, precision: Precision::F32, out }
+    Mix { masks, combine, out }
 }
 
 fn far_coins(gpu: &mut Gpu) {
@@ -76,7 +91,11 @@ fn far_coins(gpu: &mut Gpu) {
     // At the second one the counter's low word wraps between two blocks.
     for first in [BLOCK as u64 * 77, (1 << 34) - BLOCK as u64, 1 << 50] {
         let coin = Coin { key: [0xDEAD_BEEF, 5], stream: [u32::MAX, 9], threshold: 0x8000_0000 };
-        same(gpu, &sum(vec![Mask::Coin(coin)], Float::BF16), Window { first, len: 3 * BLOCK, inputs: &inputs });
+        same(
+            gpu,
+            &sum(vec![Mask::Coin(coin)], Float::BF16),
+            Window { first, len: 3 * BLOCK, inputs: &inputs, drawn: &[] },
+        );
     }
 }
 
@@ -89,29 +108,35 @@ fn odd_lengths(gpu: &mut Gpu) {
         });
         let inputs = bytes.each_ref().map(|(dtype, bytes)| Raw { dtype: *dtype, bytes });
         for out in [Float::F16, Float::BF16, Float::F32] {
-            same(gpu, &sum(vec![Mask::All; 5], out), Window { first: 0, len, inputs: &inputs });
+            same(gpu, &sum(vec![Mask::All; 5], out), Window { first: 0, len, inputs: &inputs, drawn: &[] });
         }
     }
 }
 
 /// Calls everything on a window.
 fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>) -> Vec<Result<(), BackendError>> {
-    let space = Space::Inputs;
-    let digit = merge_studio_kernel::Selection::new(Precision::F32, 1).digit();
-    let hunt = TieHunt { threshold: 5, wanted: 1, met: 0, end: None };
-    let mix = Mix { precision, ..sum(vec![Mask::All], out) };
-    vec![
-        block_on(gpu.mix(&mix, window, &mut Vec::new())),
-        block_on(gpu.gram(precision, space, window, &mut Gram::new(1))),
-        block_on(gpu.l1(precision, space, &[Mask::All], window, &mut [L1::default()])),
-        block_on(gpu.histogram(precision, space, &[digit], window, &mut [vec![0; 1 << 11]])),
-        block_on(gpu.ties(precision, space, window, &mut [Some(hunt)])),
-    ]
+    let frame = Frame::new(precision, Space::Inputs);
+    let (term, score) = (0, Score::Magnitude);
+    let query = Query { term, score, digit: Digit { shift: 20, bits: 11, prefix: 0 } };
+    let hunt = TieHunt { term, score, threshold: 5, wanted: 1, met: 0, end: None };
+    let mix = sum(vec![Mask::All], out);
+    let mut gram = |groups| block_on(gpu.gram(&frame, window, &mut Gram::new(1, groups, window.len as u64)));
+    let grams = [gram(Groups::Whole), gram(Groups::Rows(3)), gram(Groups::Columns(2))];
+    let mut outcomes = vec![block_on(gpu.mix(&frame, &mix, window, &mut Vec::new()))];
+    outcomes.extend(grams);
+    outcomes.extend([
+        block_on(gpu.norms(&frame, Power::One, &[Mask::All], window, &mut [Norms::default()])),
+        block_on(gpu.overlap(&frame, &[Mask::All], window, &mut [Overlap::default()])),
+        block_on(gpu.histogram(&frame, &[query], window, &mut [vec![0; 1 << 11]])),
+        block_on(gpu.ties(&frame, window, &mut [hunt])),
+    ]);
+    outcomes
 }
 
 fn outcomes_of(gpu: &mut Gpu, dtype: Float, bytes: &[u8]) -> Vec<Result<(), BackendError>> {
     let inputs = [Raw { dtype, bytes }];
-    outcomes(gpu, Precision::F32, Float::F32, Window { first: 0, len: bytes.len() / dtype.size(), inputs: &inputs })
+    let window = Window { first: 0, len: bytes.len() / dtype.size(), inputs: &inputs, drawn: &[] };
+    outcomes(gpu, Precision::F32, Float::F32, window)
 }
 
 fn refusals(gpu: &mut Gpu) {
@@ -149,20 +174,21 @@ fn coefficients(gpu: &mut Gpu) {
     ] {
         let mut mix = sum(vec![Mask::All], Float::F32);
         mix.combine = Combine::Sum { coefficients: vec![coefficient] };
-        let outcome = block_on(gpu.mix(&mix, Window { first: 0, len: 4, inputs: &inputs }, &mut Vec::new()));
+        let window = Window { first: 0, len: 4, inputs: &inputs, drawn: &[] };
+        let outcome = block_on(gpu.mix(&INPUTS, &mix, window, &mut Vec::new()));
         assert_eq!(outcome, expected, "{coefficient:e}");
     }
 }
 
 fn refused_totals(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[1.0, f64::NAN]);
-    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }] };
+    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
     let refused = Err(BackendError::UnsafeValues);
-    let mut gram = Gram { terms: 1, sums: vec![7.0] };
-    assert_eq!(block_on(gpu.gram(Precision::F32, Space::Inputs, window, &mut gram)), refused);
+    let mut gram = Gram { terms: 1, groups: Groups::Whole, sums: vec![7.0] };
+    assert_eq!(block_on(gpu.gram(&INPUTS, window, &mut gram)), refused);
     assert_eq!(gram.sums, [7.0]);
     let mut values = vec![1, 2, 3];
-    assert_eq!(block_on(gpu.mix(&sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
+    assert_eq!(block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
     assert_eq!(values, [1, 2, 3]);
 }
 
@@ -171,7 +197,7 @@ fn sixty_four_bits(gpu: &mut Gpu) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
     let bytes = encode(Float::F32, &[1.0; 3]);
-    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }] };
+    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
     for outcome in outcomes(gpu, Precision::F64, Float::F32, window) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
@@ -190,21 +216,21 @@ fn one_submission(gpu: &mut Gpu) {
     let len = 5 * BLOCK + 1;
     let bytes = encode(Float::BF16, &vec![1.0; len]);
     let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
-    let window = Window { first: 0, len, inputs: &inputs };
+    let window = Window { first: 0, len, inputs: &inputs, drawn: &[] };
     let before = gpu.counters();
-    block_on(gpu.mix(&sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
+    block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
     let mixed = gpu.counters();
     assert_eq!((mixed.submissions, mixed.readbacks), (before.submissions + 1, before.readbacks + 1));
     assert_eq!(mixed.dispatches, before.dispatches + 1);
     // The inputs and a few words; the values (to a whole quad) and a word.
     let up = mixed.bytes_up - before.bytes_up - bytes.len() as u64;
-    assert!(up < 200, "{up}");
+    assert!(up < 300, "{up}");
     let down = mixed.bytes_down - before.bytes_down - 4 * len as u64;
     assert!(down <= 16, "{down}");
-    let hunt = TieHunt { threshold: u64::from(1_f32.to_bits()), wanted: len as u64, met: 0, end: None };
-    let mut hunts = [Some(hunt)];
-    block_on(gpu.ties(Precision::F32, Space::Inputs, window, &mut hunts)).unwrap();
-    assert_eq!(hunts[0].unwrap().end, Some(len as u64));
+    let threshold = Precision::F32.bits(1.0);
+    let mut hunts = [TieHunt { term: 0, score: Score::Magnitude, threshold, wanted: len as u64, met: 0, end: None }];
+    block_on(gpu.ties(&INPUTS, window, &mut hunts)).unwrap();
+    assert_eq!(hunts[0].end, Some(len as u64));
     let hunted = gpu.counters();
     assert_eq!(hunted.submissions, mixed.submissions + 1);
     assert_eq!(hunted.bytes_down - mixed.bytes_down, 12);

@@ -1,7 +1,7 @@
 //! Inputs to run kernels on: sizes that do not fill a block, values that arithmetic trips over, and near-ties in plenty.
 
 use half::{bf16, f16};
-use merge_studio_kernel::{BLOCK, Float, Precision, Raw, Space, Window};
+use merge_studio_kernel::{BLOCK, Float, Frame, Groups, Precision, Raw, Score, Space, Window};
 
 /// One tensor of every input.
 pub struct Case {
@@ -10,11 +10,49 @@ pub struct Case {
     pub space: Space,
     pub len: usize,
     pub inputs: Vec<(Float, Vec<u8>)>,
+    /// Elements of a row, and a scale a row.
+    pub row: u64,
+    pub scales: Vec<f64>,
+    /// Bits that were drawn, a list a term.
+    pub drawn: Vec<Vec<u32>>,
     /// Whether it holds values that a GPU may decline.
     pub hostile: bool,
 }
 
 impl Case {
+    /// A case of one row, with scales and drawn bits that look random.
+    pub fn new(name: String, precision: Precision, space: Space, len: usize, inputs: Vec<(Float, Vec<u8>)>) -> Self {
+        let mut numbers = Numbers(len as u64);
+        // Rows shorter than a lane, longer than a block, and the whole tensor; never a divisor of a block.
+        let row = [3, 1_500, 37, len as u64, 129][len % 5].min(len as u64);
+        let scales = (0..(len as u64).div_ceil(row)).map(|_| numbers.signed().abs() + 1e-3).collect();
+        let drawn = (0..inputs.len()).map(|_| (0..len.div_ceil(32)).map(|_| numbers.next() as u32).collect()).collect();
+        Self { name, precision, space, len, inputs, row, scales, drawn, hostile: false }
+    }
+
+    pub fn frame(&self) -> Frame<'_> {
+        Frame { precision: self.precision, space: self.space, row: self.row, scales: &self.scales }
+    }
+
+    /// Element `index` of what term `term` is ranked by, at the width of the arithmetic.
+    pub fn ranked(&self, term: usize, score: Score, index: usize) -> f64 {
+        let nearest = |value: f64| if self.precision == Precision::F32 { f64::from(value as f32) } else { value };
+        match score {
+            Score::Magnitude => self.term(term, index),
+            Score::Scaled => {
+                let scale = nearest(self.scales[Groups::Rows(self.row).of(index as u64)]);
+                // The product of two f32 is exact in f64: rounding it is what f32 arithmetic does.
+                nearest(self.term(term, index) * scale)
+            }
+            Score::Variance => {
+                let values: Vec<f64> = (0..self.terms()).map(|term| self.term(term, index)).collect();
+                let apart: Vec<f64> = values.iter().map(|value| value - values[0]).collect();
+                let mean = apart.iter().sum::<f64>() / values.len() as f64;
+                nearest(apart.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64)
+            }
+        }
+    }
+
     pub fn terms(&self) -> usize {
         self.space.terms(self.inputs.len())
     }
@@ -32,7 +70,9 @@ impl Case {
                     Raw { dtype: *dtype, bytes: &bytes[first * size..(first + len) * size] }
                 })
                 .collect();
-            visit(Window { first: first as u64, len, inputs: &inputs });
+            let drawn: Vec<Vec<u32>> =
+                self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect();
+            visit(Window { first: first as u64, len, inputs: &inputs, drawn: &drawn });
             first += len;
         }
     }
@@ -121,7 +161,7 @@ fn plain(len: usize, seed: u64) -> Case {
         .map(|_| (Float::F32, encode(Float::F32, &(0..len).map(|_| numbers.signed()).collect::<Vec<_>>())))
         .collect();
     let name = format!("plain, {len} elements");
-    Case { name, precision: Precision::F32, space: Space::Inputs, len, inputs, hostile: false }
+    Case::new(name, Precision::F32, Space::Inputs, len, inputs)
 }
 
 /// A base and three inputs that moved by a few units in the last place, or not at all.
@@ -152,7 +192,7 @@ fn fine_tunes(len: usize, seed: u64, dtype: Float) -> Case {
     let base = (seed % 4) as usize;
     inputs.swap(0, base);
     let name = format!("fine-tunes in {dtype:?}, {len} elements");
-    Case { name, precision: Precision::F32, space: Space::Deltas { base }, len, inputs, hostile: false }
+    Case::new(name, Precision::F32, Space::Deltas { base }, len, inputs)
 }
 
 /// Every 16- and 32-bit type at once.
@@ -163,7 +203,7 @@ fn mixed_types(len: usize, seed: u64) -> Case {
         .map(|dtype| (dtype, encode(dtype, &(0..len).map(|_| numbers.signed() + 0.5).collect::<Vec<_>>())))
         .collect();
     let name = format!("mixed types, {len} elements");
-    Case { name, precision: Precision::F32, space: Space::Deltas { base: 1 }, len, inputs, hostile: false }
+    Case::new(name, Precision::F32, Space::Deltas { base: 1 }, len, inputs)
 }
 
 /// 64-bit arithmetic, on inputs of every type.
@@ -174,7 +214,7 @@ fn wide(len: usize, seed: u64) -> Case {
         .map(|dtype| (dtype, encode(dtype, &(0..len).map(|_| numbers.signed()).collect::<Vec<_>>())))
         .collect();
     let name = format!("64-bit, {len} elements");
-    Case { name, precision: Precision::F64, space: Space::Deltas { base: 0 }, len, inputs, hostile: true }
+    Case { hostile: true, ..Case::new(name, Precision::F64, Space::Deltas { base: 0 }, len, inputs) }
 }
 
 /// NaNs, infinities, subnormals, extremes and zeros of both signs among ordinary values.
@@ -207,5 +247,6 @@ fn hostile(len: usize, seed: u64) -> Case {
         })
         .collect();
     let space = if seed.is_multiple_of(2) { Space::Deltas { base: 0 } } else { Space::Inputs };
-    Case { name: format!("hostile, {len} elements"), precision: Precision::F32, space, len, inputs, hostile: true }
+    let name = format!("hostile, {len} elements");
+    Case { hostile: true, ..Case::new(name, Precision::F32, space, len, inputs) }
 }

@@ -1,6 +1,6 @@
 //! What "agrees" means, and proof that it can fail.
 
-use merge_studio_kernel::{Float, Gram, L1};
+use merge_studio_kernel::{Float, Gram, Groups, Norms};
 
 use crate::case::decode;
 
@@ -77,19 +77,22 @@ fn sum(tolerance: &Tolerance, expected: f64, actual: f64, bound: f64) -> bool {
 }
 
 pub fn grams(tolerance: &Tolerance, expected: &Gram, actual: &Gram) -> Result<(), String> {
-    for i in 0..expected.terms {
-        for j in i..expected.terms {
-            // Cauchy and Schwarz.
-            let bound = (expected.at(i, i) * expected.at(j, j)).sqrt();
-            if !sum(tolerance, expected.at(i, j), actual.at(i, j), bound) {
-                return Err(format!("⟨{i}, {j}⟩ is {:e} instead of {:e}", actual.at(i, j), expected.at(i, j)));
+    for group in 0..expected.sums.len() / Gram::pairs(expected.terms) {
+        for i in 0..expected.terms {
+            for j in i..expected.terms {
+                // Cauchy and Schwarz.
+                let bound = (expected.at(group, i, i) * expected.at(group, j, j)).sqrt();
+                let (expected, actual) = (expected.at(group, i, j), actual.at(group, i, j));
+                if !sum(tolerance, expected, actual, bound) {
+                    return Err(format!("⟨{i}, {j}⟩ of group {group} is {actual:e} instead of {expected:e}"));
+                }
             }
         }
     }
     Ok(())
 }
 
-pub fn norms(tolerance: &Tolerance, expected: &[L1], actual: &[L1]) -> Result<(), String> {
+pub fn norms(tolerance: &Tolerance, expected: &[Norms], actual: &[Norms]) -> Result<(), String> {
     for (term, (expected, actual)) in expected.iter().zip(actual).enumerate() {
         for (expected, actual) in [(expected.all, actual.all), (expected.kept, actual.kept)] {
             if !sum(tolerance, expected, actual, expected) {
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn one_perturbed_sum_is_rejected() {
-        let expected = Gram { terms: 2, sums: vec![4.0, 1.0, 9.0] };
+        let expected = Gram { terms: 2, groups: Groups::Whole, sums: vec![4.0, 1.0, 9.0] };
         for at in 0..3 {
             let mut perturbed = expected.clone();
             perturbed.sums[at] = perturbed.sums[at].next_up();
@@ -144,11 +147,12 @@ mod tests {
             perturbed.sums[at] += 1e-4;
             grams(&LOOSE, &expected, &perturbed).unwrap_err();
         }
-        let expected = [L1 { all: 4.0, kept: 2.0 }];
-        for perturbed in [L1 { all: 4.0, kept: 2.0001 }, L1 { all: 4.0001, kept: 2.0 }, L1 { all: 4.0, kept: f64::NAN }]
+        let expected = [Norms { all: 4.0, kept: 2.0 }];
+        for perturbed in
+            [Norms { all: 4.0, kept: 2.0001 }, Norms { all: 4.0001, kept: 2.0 }, Norms { all: 4.0, kept: f64::NAN }]
         {
             norms(&LOOSE, &expected, &[perturbed]).unwrap_err();
         }
-        norms(&Tolerance::EXACT, &expected, &[L1 { all: 4.0, kept: 2.0_f64.next_up() }]).unwrap_err();
+        norms(&Tolerance::EXACT, &expected, &[Norms { all: 4.0, kept: 2.0_f64.next_up() }]).unwrap_err();
     }
 }

@@ -1,7 +1,7 @@
 //! However a tensor is cut into windows, its bytes and its measures are the same.
 
 use merge_studio_kernel::cpu::{Cpu, Reference};
-use merge_studio_kernel::{BLOCK, Combine, Float, Mask, Mix};
+use merge_studio_kernel::{BLOCK, Combine, Cut, Float, Groups, Mask, Mix, Power, Score};
 use proptest::prelude::*;
 
 use crate::case;
@@ -18,24 +18,34 @@ proptest! {
         let mut cpu = Cpu::default();
 
         let bits = |sums: Vec<f64>| sums.into_iter().map(f64::to_bits).collect::<Vec<_>>();
-        let gram = drive::gram(&mut cpu, case, cut).unwrap();
-        prop_assert_eq!(bits(gram.sums), bits(drive::gram(&mut cpu, case, whole).unwrap().sums));
+        for groups in [Groups::Whole, Groups::Rows(case.row), Groups::Columns(case.row)] {
+            let gram = drive::gram(&mut cpu, case, groups, cut).unwrap();
+            prop_assert_eq!(bits(gram.sums), bits(drive::gram(&mut cpu, case, groups, whole).unwrap().sums));
+        }
 
-        let keep = vec![Some((case.len as u64 / 3).max(1)); terms];
-        let masks = drive::select(&mut cpu, case, &keep, cut).unwrap();
-        prop_assert_eq!(&masks, &drive::select(&mut cpu, case, &keep, whole).unwrap());
-        prop_assert_eq!(&masks, &drive::select(&mut Reference, case, &keep, whole).unwrap());
+        let keep = (case.len as u64 / 3).max(1);
+        let wanted: Vec<_> = (0..terms).map(|term| (term, Score::Magnitude, keep)).chain([(0, Score::Variance, keep)]).collect();
+        let cuts = drive::select(&mut cpu, case, &wanted, cut).unwrap();
+        prop_assert_eq!(&cuts, &drive::select(&mut cpu, case, &wanted, whole).unwrap());
+        prop_assert_eq!(&cuts, &drive::select(&mut Reference, case, &wanted, whole).unwrap());
 
-        let norms = |cut| drive::l1(&mut Cpu::default(), case, &masks, cut).unwrap().iter().flat_map(|norms| [norms.all, norms.kept]).collect();
+        let band = |from| Mask::Band { score: Score::Magnitude, from, above: Cut::NONE };
+        let masks: Vec<Mask> = cuts.iter().take(terms).map(|cut| band(*cut)).collect();
+        let norms = |cut| {
+            let norms = drive::norms(&mut Cpu::default(), case, Power::One, &masks, cut).unwrap();
+            norms.iter().flat_map(|norms| [norms.all, norms.kept]).collect()
+        };
         prop_assert_eq!(bits(norms(cut)), bits(norms(whole)));
 
-        let mix = Mix {
-            space: case.space,
-            masks: masks.iter().copied().chain([Mask::All]).take(terms).collect(),
-            combine: Combine::Vote { coefficients: vec![0.5; terms], weights: vec![0.5; terms], normalize: true, lambda: 1.0 },
-            precision: case.precision,
-            out: Float::BF16,
+        let combine = Combine::Vote {
+            coefficients: vec![0.5; terms],
+            weights: vec![0.5; terms],
+            unweighted: false,
+            normalize: true,
+            least: f64::NEG_INFINITY,
+            lambda: 1.0,
         };
+        let mix = Mix { masks: masks.clone(), combine, out: Float::BF16 };
         prop_assert_eq!(drive::mix(&mut cpu, case, &mix, cut).unwrap(), drive::mix(&mut cpu, case, &mix, whole).unwrap());
     }
 }

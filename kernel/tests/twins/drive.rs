@@ -1,6 +1,9 @@
 //! Drives a backend over a case, window by window, as a run does.
 
-use merge_studio_kernel::{Backend, BackendError, Gram, L1, Mask, Mix, Selection, TieHunt, Window};
+use merge_studio_kernel::{
+    Backend, BackendError, Cut, Gram, Groups, Mask, Mix, Norms, Overlap, Power, Query, Score, Selection, TieHunt,
+    Window,
+};
 use pollster::block_on;
 
 use crate::case::Case;
@@ -17,46 +20,72 @@ fn each(case: &Case, cut: usize, mut step: impl FnMut(Window<'_>) -> Driven<()>)
     outcome
 }
 
-pub fn gram(backend: &mut impl Backend, case: &Case, cut: usize) -> Driven<Gram> {
-    let mut gram = Gram::new(case.terms());
-    each(case, cut, |window| block_on(backend.gram(case.precision, case.space, window, &mut gram)))?;
+pub fn gram(backend: &mut impl Backend, case: &Case, groups: Groups, cut: usize) -> Driven<Gram> {
+    let mut gram = Gram::new(case.terms(), groups, case.len as u64);
+    each(case, cut, |window| block_on(backend.gram(&case.frame(), window, &mut gram)))?;
     Ok(gram)
 }
 
-pub fn l1(backend: &mut impl Backend, case: &Case, masks: &[Mask], cut: usize) -> Driven<Vec<L1>> {
-    let mut norms = vec![L1::default(); case.terms()];
-    each(case, cut, |window| block_on(backend.l1(case.precision, case.space, masks, window, &mut norms)))?;
+pub fn norms(backend: &mut impl Backend, case: &Case, power: Power, masks: &[Mask], cut: usize) -> Driven<Vec<Norms>> {
+    let mut norms = vec![Norms::default(); case.terms()];
+    each(case, cut, |window| block_on(backend.norms(&case.frame(), power, masks, window, &mut norms)))?;
     Ok(norms)
+}
+
+pub fn overlap(backend: &mut impl Backend, case: &Case, masks: &[Mask], cut: usize) -> Driven<Vec<Overlap>> {
+    let mut overlap = vec![Overlap::default(); case.terms()];
+    each(case, cut, |window| block_on(backend.overlap(&case.frame(), masks, window, &mut overlap)))?;
+    Ok(overlap)
 }
 
 pub fn mix(backend: &mut impl Backend, case: &Case, mix: &Mix, cut: usize) -> Driven<Vec<u8>> {
     let mut bytes = Vec::new();
-    each(case, cut, |window| block_on(backend.mix(mix, window, &mut bytes)))?;
+    each(case, cut, |window| block_on(backend.mix(&case.frame(), mix, window, &mut bytes)))?;
     Ok(bytes)
 }
 
-/// The masks that keep `keep[t]` of term t: all histogram passes, then the ties. `None` is a term without a selection.
-pub fn select(backend: &mut impl Backend, case: &Case, keep: &[Option<u64>], cut: usize) -> Driven<Vec<Mask>> {
-    let mut selections: Vec<Option<Selection>> =
-        keep.iter().map(|keep| keep.map(|keep| Selection::new(case.precision, keep))).collect();
+/// How many scores are zero.
+pub fn zeros(backend: &mut impl Backend, case: &Case, score: Score, cut: usize) -> Driven<u64> {
+    let mut hunts = [TieHunt { term: 0, score, threshold: 0, wanted: u64::MAX, met: 0, end: None }];
+    each(case, cut, |window| block_on(backend.ties(&case.frame(), window, &mut hunts)))?;
+    Ok(hunts[0].met)
+}
+
+/// What is to be selected: of which term, by which score, how many.
+pub type Wanted = (usize, Score, u64);
+
+/// The cuts that hold what is wanted: all histogram passes, then the ties.
+pub fn select(backend: &mut impl Backend, case: &Case, wanted: &[Wanted], cut: usize) -> Driven<Vec<Cut>> {
+    let mut selections: Vec<Selection> =
+        wanted.iter().map(|&(.., keep)| Selection::new(case.precision, keep)).collect();
     loop {
-        let digits: Vec<_> = selections.iter().map(|selection| selection.as_ref()?.digit()).collect();
-        if digits.iter().all(Option::is_none) {
+        let queries: Vec<Query> = wanted
+            .iter()
+            .zip(&selections)
+            .filter_map(|(&(term, score, _), selection)| Some(Query { term, score, digit: selection.digit()? }))
+            .collect();
+        if queries.is_empty() {
             break;
         }
-        let mut counts: Vec<Vec<u64>> =
-            digits.iter().map(|digit| vec![0; digit.map_or(0, |digit| 1 << digit.bits)]).collect();
-        each(case, cut, |window| {
-            block_on(backend.histogram(case.precision, case.space, &digits, window, &mut counts))
-        })?;
+        let mut counts: Vec<Vec<u64>> = queries.iter().map(|query| vec![0; 1 << query.digit.bits]).collect();
+        each(case, cut, |window| block_on(backend.histogram(&case.frame(), &queries, window, &mut counts)))?;
         for (selection, counts) in selections.iter_mut().zip(&counts) {
-            if let Some(selection) = selection {
-                selection.narrow(counts);
-            }
+            selection.narrow(counts);
         }
     }
-    let mut hunts: Vec<Option<TieHunt>> = selections.iter().map(|selection| selection.as_ref()?.tie_hunt()).collect();
-    each(case, cut, |window| block_on(backend.ties(case.precision, case.space, window, &mut hunts)))?;
-    let masks = selections.iter().zip(hunts);
-    Ok(masks.map(|(selection, hunt)| selection.as_ref().map_or(Mask::All, |selection| selection.mask(hunt))).collect())
+    let mut hunts: Vec<TieHunt> = wanted
+        .iter()
+        .zip(&selections)
+        .filter_map(|(&(term, score, _), selection)| selection.tie_hunt(term, score))
+        .collect();
+    each(case, cut, |window| block_on(backend.ties(&case.frame(), window, &mut hunts)))?;
+    let mut hunts = hunts.into_iter();
+    Ok(wanted
+        .iter()
+        .zip(&selections)
+        .map(|(&(term, score, _), selection)| {
+            let hunt = selection.tie_hunt(term, score).and_then(|_| hunts.next());
+            selection.cut(hunt)
+        })
+        .collect())
 }

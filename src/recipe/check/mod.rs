@@ -211,15 +211,10 @@ impl Checker<'_> {
     fn method<'m>(&mut self, name: &str, span: Span, methods: &'m [MethodInfo]) -> Option<&'m MethodInfo> {
         let known = methods.iter().find(|method| method.id == name);
         if known.is_none() {
-            if words::METHODS.contains(&name) {
-                self.say(span, ProblemKind::NotSupported { feature: Feature::Method(name.into()) });
-            } else {
-                let names = methods.iter().map(|method| method.id).chain(words::METHODS);
-                let suggestion = suggest(name.trim(), names);
-                let kind = ProblemKind::UnknownMethod { name: name.into(), suggestion: suggestion.map(str::to_owned) };
-                let fix = suggestion.map(|suggestion| fixes::replace(span, suggestion));
-                self.problems.push(Problem::new(span, kind).with(fix));
-            }
+            let suggestion = suggest(name.trim(), methods.iter().map(|method| method.id));
+            let kind = ProblemKind::UnknownMethod { name: name.into(), suggestion: suggestion.map(str::to_owned) };
+            let fix = suggestion.map(|suggestion| fixes::replace(span, suggestion));
+            self.problems.push(Problem::new(span, kind).with(fix));
         }
         known
     }
@@ -346,7 +341,8 @@ impl Checker<'_> {
             }
             return;
         }
-        let inputs = models.len() + usize::from(unlisted_base.is_some());
+        let base_apart = usize::from(method.has_base() && base.is_some());
+        let inputs = models.len() + usize::from(unlisted_base.is_some()) - base_apart;
         let (min, max) = method.models;
         if inputs < min || max.is_some_and(|max| inputs > max) {
             let kind = ProblemKind::ModelCount { method: method.id.into(), found: inputs, min, max };
@@ -369,7 +365,7 @@ impl Checker<'_> {
                 self.problems.push(Problem::new(*span, kind).with(fix));
             }
         }
-        if method.base == BaseUse::Required
+        if method.has_base()
             && let Some((base, _)) = base
         {
             self.base_parameters(method, models, base);

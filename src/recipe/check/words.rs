@@ -1,4 +1,4 @@
-//! The words of mergekit's language that are not in our own data: its keys, the methods that we lack, misspelt dtypes.
+//! The words of mergekit's language that are not in our own data: its keys, misspelt dtypes.
 
 /// Keys of the recipe itself.
 pub(in crate::recipe) const TOP: [&str; 11] = [
@@ -20,30 +20,6 @@ pub(in crate::recipe) const MODEL: [&str; 2] = ["model", "parameters"];
 
 /// Keys of an entry of a filter list.
 pub(in crate::recipe) const FILTER: [&str; 2] = ["filter", "value"];
-
-/// Every method of mergekit 0.1.5.
-pub(super) const METHODS: [&str; 20] = [
-    "arcee_fusion",
-    "breadcrumbs",
-    "breadcrumbs_ties",
-    "dare_linear",
-    "dare_ties",
-    "della",
-    "della_linear",
-    "karcher",
-    "linear",
-    "model_stock",
-    "multislerp",
-    "nearswap",
-    "nuslerp",
-    "passthrough",
-    "ram",
-    "ramplus_tl",
-    "sce",
-    "slerp",
-    "task_arithmetic",
-    "ties",
-];
 
 /// What people write for a dtype that mergekit refuses.
 pub(super) fn intended_dtype(word: &str) -> Option<&'static str> {

@@ -13,6 +13,7 @@ use super::check::draft;
 use super::describe::{MethodInfo, Scope};
 use super::problem::{Place, Problem, ProblemKind, Severity};
 use super::setting::Setting;
+use super::span::sort_short;
 use super::{ModelEntry, Recipe};
 
 /// Most lines that are given a new structure: every `parameters` is tried in two places, each with all lines.
@@ -161,7 +162,7 @@ pub fn repair(text: &str, methods: &[MethodInfo]) -> Repair {
     match rebuild(&tidied, methods) {
         Ok((text, mut notes)) => {
             notes.extend(tidied.notes);
-            notes.sort_by_key(|note| note.line);
+            sort_short(&mut notes, |one, other| one.line > other.line);
             Repair::Repaired { text, notes }
         }
         Err(reason) => Repair::Refused(reason),

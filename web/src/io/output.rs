@@ -12,6 +12,8 @@ use web_sys::{
     FileSystemSyncAccessHandle, StorageEstimate,
 };
 
+use merge_studio::format::in_order;
+
 use super::locks;
 use crate::protocol::{NoDisk, Storage};
 use crate::wire::{error_name, words};
@@ -256,9 +258,9 @@ impl Output {
             }
             Self::Memory(files) => files
                 .into_iter()
-                .map(|mut file| {
-                    file.parts.sort_by_key(|(offset, _)| *offset);
-                    let parts: Array = file.parts.iter().map(|(_, part)| part).collect();
+                .map(|file| {
+                    let parts = in_order(file.parts, |(offset, _)| *offset);
+                    let parts: Array = parts.iter().map(|(_, part)| part).collect();
                     let whole = File::new_with_blob_sequence(&parts, &file.name)?;
                     Ok(whole.into())
                 })

@@ -11,10 +11,10 @@ use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
 use super::files::{self, Given};
-use super::header::Header;
+use super::header::{HeaderProps, header};
 use super::models::Models;
 use super::recipe_pane::RecipePane;
-use super::run_pane::RunPane;
+use super::run_pane::{RunPaneProps, run_pane};
 use super::shared::Shared;
 use super::state::{Action, Alert, Planning, State, Tab, Wanted};
 use super::theme::Theme;
@@ -121,7 +121,7 @@ impl Component for App {
         let state = Shared(self.state.clone());
         html! {
             <>
-                <Header state={state.clone()} theme={self.theme} on_theme={link.callback(Msg::Theme)} />
+                { header(&HeaderProps { state: &state, theme: self.theme, on_theme: link.callback(Msg::Theme) }) }
                 <main id="studio" tabindex="-1">
                     { self.alerts(&act) }
                     <div class="panes">
@@ -129,7 +129,7 @@ impl Component for App {
                             on_files={link.callback(Msg::Files)} on_demo={link.callback(|()| Msg::Demo)} />
                         <RecipePane state={state.clone()} act={act.clone()} on_open={link.callback(Msg::Open)}
                             go_to={self.go_to} on_go={link.callback(|(line, column)| Msg::Go(line, column))} />
-                        <RunPane {state} bridge={self.bridge.clone()} {act} />
+                        { run_pane(&RunPaneProps { state, bridge: self.bridge.clone(), act }) }
                     </div>
                 </main>
                 if self.hovering {

@@ -7,19 +7,6 @@ use super::numbers;
 use super::state::{Action, Loaded, Opening};
 use super::words::model as words;
 
-/// Properties of [`Card`].
-#[derive(Properties, PartialEq)]
-pub struct CardProps {
-    /// The model.
-    pub model: Loaded,
-    /// Its part in the recipe, if it has one.
-    pub role: Option<Role>,
-    /// Whether it must stay for now.
-    pub locked: bool,
-    /// Where actions go.
-    pub act: Callback<Action>,
-}
-
 /// A model's part in the recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
@@ -29,24 +16,23 @@ pub struct Role {
     pub alias: Option<String>,
 }
 
-/// The article.
-#[component(Card)]
-pub fn card(props: &CardProps) -> Html {
-    let Loaded { id, name, state } = &props.model;
+/// The article: a model, its part in the recipe if it has one, and whether it must stay for now.
+pub fn card(model: &Loaded, role: Option<&Role>, locked: bool, act: &Callback<Action>) -> Html {
+    let Loaded { id, name, state } = model;
     let id = *id;
-    let remove = props.act.reform(move |_: MouseEvent| Action::Remove(id));
+    let remove = act.reform(move |_: MouseEvent| Action::Remove(id));
     let title = format!("model-{}", id.0);
     html! {
-        <article class={classes!("card", props.role.is_some().then_some("is-used"))} aria-labelledby={title.clone()}>
+        <article key={id.0} class={classes!("card", role.is_some().then_some("is-used"))} aria-labelledby={title.clone()}>
             <div class="card-head">
                 <h3 id={title}>{ name }</h3>
-                if props.role.as_ref().is_some_and(|role| role.is_base) {
+                if role.is_some_and(|role| role.is_base) {
                     <span class="tag">{ words::ROLE_BASE }</span>
                 }
                 <button type="button" class="icon" aria-label={words::remove(name)} onclick={remove}
-                    disabled={props.locked} title={props.locked.then_some(words::IN_USE)}>{ "×" }</button>
+                    disabled={locked} title={locked.then_some(words::IN_USE)}>{ "×" }</button>
             </div>
-            if let Some(alias) = props.role.as_ref().and_then(|role| role.alias.as_ref()) {
+            if let Some(alias) = role.and_then(|role| role.alias.as_ref()) {
                 <p class="card-alias">{ words::stands_for(alias) }</p>
             }
             { match state {

@@ -81,7 +81,7 @@ pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Reci
     let mut names = first(models.to_vec(), |name| is_called_base(name));
     let base =
         if info.base == BaseUse::Required && !names.is_empty() { Some(names.remove(0).to_owned()) } else { None };
-    let room = info.models.1.map_or(usize::MAX, |most| most - usize::from(base.is_some()));
+    let room = info.models.1.unwrap_or(usize::MAX);
     let entries =
         names.into_iter().take(room).map(|name| ModelEntry { model: name.to_owned(), ..ModelEntry::default() });
     let recipe = Recipe { base_model: base, models: entries.collect(), ..Recipe::default() };
@@ -90,8 +90,8 @@ pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Reci
 
 /// The parameters that an entry of `models` can have of its own.
 pub fn of_input<'a>(info: &'a MethodInfo, recipe: &Recipe, at: usize) -> Vec<&'a ParameterInfo> {
-    let is_base = info.base == BaseUse::Required
-        && recipe.models.get(at).is_some_and(|entry| Some(&entry.model) == recipe.base_model.as_ref());
+    let is_base =
+        info.has_base() && recipe.models.get(at).is_some_and(|entry| Some(&entry.model) == recipe.base_model.as_ref());
     let has = |scope| scope == Scope::Input || (scope == Scope::NonBase && !is_base);
     info.parameters.iter().filter(|parameter| has(parameter.scope)).collect()
 }

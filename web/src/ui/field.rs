@@ -4,8 +4,7 @@ use yew::prelude::*;
 
 use super::numbers;
 
-/// Properties of [`Number`].
-#[derive(Properties, PartialEq)]
+/// What [`number`] shows.
 pub struct NumberProps {
     /// The accessible name of both.
     pub label: AttrValue,
@@ -16,17 +15,14 @@ pub struct NumberProps {
     /// The slider's range.
     pub max: f64,
     /// The least number that can be typed.
-    #[prop_or_default]
     pub floor: Option<f64>,
     /// Whether nobody wrote the value: it is the default, shown quietly.
-    #[prop_or_default]
     pub unset: bool,
     /// Called when the value changes.
     pub onset: Callback<f64>,
 }
 
 /// The two controls. A number outside the slider's range stays what it is; the slider stands at its end.
-#[component(Number)]
 pub fn number(props: &NumberProps) -> Html {
     let steps = if props.max - props.min > 10.0 { 1.0 } else { 0.01 };
     let slide = props.onset.reform(move |event: InputEvent| typed(&event).unwrap_or_default());

@@ -10,8 +10,7 @@ use super::words;
 /// A filter (`None`: every name) and its value.
 type Entry = (Option<String>, Setting);
 
-/// Properties of [`Filters`].
-#[derive(Properties, PartialEq)]
+/// What [`filters`] shows.
 pub struct FiltersProps {
     /// What is filtered.
     pub label: AttrValue,
@@ -24,7 +23,6 @@ pub struct FiltersProps {
 }
 
 /// The rows and a button for one more.
-#[component(Filters)]
 pub fn filters(props: &FiltersProps) -> Html {
     let changed = |change: fn(&mut Vec<Entry>, usize, Change), at: usize| {
         let (entries, onset) = (props.entries.clone(), props.onset.clone());

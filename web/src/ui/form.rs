@@ -1,32 +1,31 @@
 //! The recipe as a form. Every control is one edit of the recipe; the text is written from it.
 
+use std::collections::BTreeSet;
+
 use merge_studio::recipe::{BaseUse, FloatName, MethodInfo, ParameterInfo, Recipe, Scope};
 use yew::prelude::*;
 
 use super::edit::{self, Edit, Owner};
 use super::field::selected;
-use super::setting::Parameter;
-use super::shared::Shared;
+use super::setting::{ParameterProps, parameter};
 use super::state::Action;
 use super::words::recipe as words;
 
-/// Properties of [`Form`].
-#[derive(Properties, PartialEq)]
-pub struct FormProps {
-    /// What it shows.
-    pub form: Shared<Recipe>,
+/// What [`form`] shows.
+pub struct FormProps<'a> {
+    /// The recipe.
+    pub form: &'a Recipe,
     /// What methods there are.
-    pub methods: Shared<Vec<MethodInfo>>,
+    pub methods: &'a [MethodInfo],
     /// Names of the loaded models.
-    pub loaded: Vec<String>,
+    pub loaded: Vec<&'a str>,
     /// Where edits go.
-    pub act: Callback<Action>,
+    pub act: &'a Callback<Action>,
 }
 
 /// The form.
-#[component(Form)]
-pub fn form(props: &FormProps) -> Html {
-    let form = &props.form;
+pub fn form(props: &FormProps<'_>) -> Html {
+    let form = props.form;
     let info = props.methods.iter().find(|info| info.id == form.merge_method);
     let choose = props.act.reform(|event: Event| Action::Edit(Edit::Method(selected(&event))));
     html! {
@@ -52,27 +51,23 @@ pub fn form(props: &FormProps) -> Html {
                 { shared(props, info) }
                 <fieldset class="dtypes">
                     <legend>{ words::RESULT }</legend>
-                    { dtype("dtype", words::DTYPE, words::DTYPE_AUTO, form.dtype, &props.act, Edit::Dtype) }
-                    { dtype("out-dtype", words::OUT_DTYPE, words::OUT_DTYPE_AUTO, form.out_dtype, &props.act, Edit::OutDtype) }
+                    { dtype("dtype", words::DTYPE, words::DTYPE_AUTO, form.dtype, props.act, Edit::Dtype) }
+                    { dtype("out-dtype", words::OUT_DTYPE, words::OUT_DTYPE_AUTO, form.out_dtype, props.act, Edit::OutDtype) }
                 </fieldset>
             }
         </div>
     }
 }
 
-fn base(props: &FormProps, info: &MethodInfo) -> Html {
+fn base(props: &FormProps<'_>, info: &MethodInfo) -> Html {
     if info.base == BaseUse::Ordinary && props.form.base_model.is_none() {
         return html! {};
     }
     let chosen = props.form.base_model.as_deref();
-    let mut names: Vec<&str> = chosen.into_iter().collect();
-    let listed = props.form.models.iter().map(|entry| entry.model.as_str());
-    for name in listed.chain(props.loaded.iter().map(String::as_str)) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.sort_unstable();
+    let mut names = BTreeSet::new();
+    names.extend(chosen);
+    names.extend(props.form.models.iter().map(|entry| entry.model.as_str()));
+    names.extend(&props.loaded);
     let choose = props
         .act
         .reform(|event: Event| Action::Edit(Edit::Base(Some(selected(&event)).filter(|name| !name.is_empty()))));
@@ -90,8 +85,8 @@ fn base(props: &FormProps, info: &MethodInfo) -> Html {
     }
 }
 
-fn inputs(props: &FormProps, info: &MethodInfo) -> Html {
-    let form = &props.form;
+fn inputs(props: &FormProps<'_>, info: &MethodInfo) -> Html {
+    let form = props.form;
     let count = form.models.len();
     let row = |at: usize| {
         let name = &form.models[at].model;
@@ -124,12 +119,11 @@ fn inputs(props: &FormProps, info: &MethodInfo) -> Html {
     }
 }
 
-fn add(props: &FormProps) -> Html {
-    let form = &props.form;
-    let used = |name: &&String| {
-        form.models.iter().any(|entry| entry.model == **name) || form.base_model.as_ref() == Some(*name)
-    };
-    let free: Vec<&String> = props.loaded.iter().filter(|name| !used(name)).collect();
+fn add(props: &FormProps<'_>) -> Html {
+    let form = props.form;
+    let used =
+        |name: &str| form.models.iter().any(|entry| entry.model == name) || form.base_model.as_deref() == Some(name);
+    let free: Vec<&str> = props.loaded.iter().copied().filter(|name| !used(name)).collect();
     let choose = props.act.clone();
     let choose = Callback::from(move |event: Event| {
         let name = selected(&event);
@@ -146,14 +140,14 @@ fn add(props: &FormProps) -> Html {
             <label for="add-model">{ words::ADD_MODEL }</label>
             <select id="add-model" onchange={choose}>
                 <option value="" selected=true>{ words::ADD_MODEL_HINT }</option>
-                { for free.iter().map(|name| html! { <option key={(*name).clone()} value={(*name).clone()}>{ *name }</option> }) }
+                { for free.iter().map(|name| html! { <option key={(*name).to_owned()} value={(*name).to_owned()}>{ *name }</option> }) }
             </select>
         </div>
     }
 }
 
 /// The method's shared parameters, and those of the inputs that are written for all of them.
-fn shared(props: &FormProps, info: &MethodInfo) -> Html {
+fn shared(props: &FormProps<'_>, info: &MethodInfo) -> Html {
     let written = |parameter: &&ParameterInfo| {
         parameter.scope == Scope::Shared || props.form.parameters.contains_key(parameter.name)
     };
@@ -169,17 +163,21 @@ fn shared(props: &FormProps, info: &MethodInfo) -> Html {
     }
 }
 
-fn parameter_of(props: &FormProps, owner: Owner, info: &ParameterInfo, label: String) -> Html {
-    let recipe = &props.form;
+fn parameter_of(props: &FormProps<'_>, owner: Owner, info: &ParameterInfo, label: String) -> Html {
+    let recipe = props.form;
     let outer = recipe.parameters.get(info.name);
     let (own, inherited) = match owner {
         Owner::Recipe => (outer, None),
         Owner::Model(at) => (recipe.models.get(at).and_then(|entry| entry.parameters.get(info.name)), outer),
     };
-    html! {
-        <Parameter key={info.name} {label} info={info.clone()} {owner} own={own.cloned()} inherited={inherited.cloned()}
-            act={props.act.clone()} />
-    }
+    parameter(&ParameterProps {
+        label: label.into(),
+        info: info.clone(),
+        owner,
+        own: own.cloned(),
+        inherited: inherited.cloned(),
+        act: props.act.clone(),
+    })
 }
 
 fn dtype(

@@ -14,8 +14,8 @@ pub struct Group {
 /// Sorts paths (`folder/sub/file`, or a bare name) into models: every folder that holds weights directly is one, with all below
 /// it that is not another model; bare files are one model per file or set of shards.
 pub fn models(paths: &[String]) -> Vec<Group> {
-    let homes: BTreeSet<&str> =
-        paths.iter().filter(|path| is_weights(path)).filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+    let mut homes = BTreeSet::new();
+    homes.extend(paths.iter().filter(|path| is_weights(path)).filter_map(|path| Some(path.rsplit_once('/')?.0)));
     let mut groups: BTreeMap<&str, Group> = BTreeMap::new();
     for (at, path) in paths.iter().enumerate() {
         let home = homes.iter().filter(|home| is_below(path, home)).max_by_key(|home| home.len());

@@ -2,17 +2,15 @@
 
 use yew::prelude::*;
 
-use super::shared::Shared;
 use super::state::State;
 use super::theme::Theme;
 use super::words::{self, machine};
 use crate::protocol::{GpuState, RunOn};
 
-/// Properties of [`Header`].
-#[derive(Properties, PartialEq)]
-pub struct HeaderProps {
+/// What [`header`] shows.
+pub struct HeaderProps<'a> {
     /// The page's state.
-    pub state: Shared<State>,
+    pub state: &'a State,
     /// What colours it wears.
     pub theme: Theme,
     /// Called to change them.
@@ -20,9 +18,8 @@ pub struct HeaderProps {
 }
 
 /// The head.
-#[component(Header)]
-pub fn header(props: &HeaderProps) -> Html {
-    let State { gpu, cpu_workers, run_on, storage, .. } = &*props.state;
+pub fn header(props: &HeaderProps<'_>) -> Html {
+    let State { gpu, cpu_workers, run_on, storage, .. } = props.state;
     let other = props.theme.other();
     let toggle = props.on_theme.reform(move |_: MouseEvent| other);
     let on_gpu = matches!(gpu, GpuState::Ready { .. }) && *run_on != RunOn::Cpu;

@@ -3,24 +3,13 @@
 use yew::prelude::*;
 
 use super::agreement::Agreement;
-use super::shared::Shared;
 use super::state::{Action, State};
 use super::words::{self as common, recipe as words};
 
-/// Properties of [`LinkBanner`].
-#[derive(Properties, PartialEq)]
-pub struct LinkBannerProps {
-    /// The page's state.
-    pub state: Shared<State>,
-    /// Where actions go.
-    pub act: Callback<Action>,
-}
-
 /// The banner, if the page was opened from a link.
-#[component(LinkBanner)]
-pub fn link_banner(props: &LinkBannerProps) -> Html {
-    let Some(opened) = &props.state.link else { return html! {} };
-    let keep = props.act.reform(|_: MouseEvent| Action::KeepLink);
+pub fn link_banner(state: &State, act: &Callback<Action>) -> Html {
+    let Some(opened) = &state.link else { return html! {} };
+    let keep = act.reform(|_: MouseEvent| Action::KeepLink);
     let dismiss = html! { <button type="button" class="quiet" onclick={keep}>{ common::DISMISS }</button> };
     let link = match &opened.link {
         Ok(link) => link,
@@ -34,8 +23,8 @@ pub fn link_banner(props: &LinkBannerProps) -> Html {
             };
         }
     };
-    let unchanged = link.recipe == props.state.text && link.seed == props.state.seed;
-    let back = props.act.reform(|_: MouseEvent| Action::LeaveLink);
+    let unchanged = link.recipe == state.text && link.seed == state.seed;
+    let back = act.reform(|_: MouseEvent| Action::LeaveLink);
     html! {
         <div class="banner">
             <p><strong>{ words::LINK_OPENED }</strong>{ " " }{ words::LINK_WAITS }</p>
@@ -44,7 +33,7 @@ pub fn link_banner(props: &LinkBannerProps) -> Html {
             }
             <p class="banner-label" id="link-models">{ words::LINK_NEEDS }</p>
             <ul class="agreements" aria-labelledby="link-models">
-                { for props.state.agreements().into_iter().map(|(name, agreement)| html! {
+                { for state.agreements().into_iter().map(|(name, agreement)| html! {
                     <li key={name.clone()}>
                         <span class="agreement-name">{ name }</span>
                         <span class={classes!("agreement", class(agreement))}>{ words::agreement(agreement) }</span>

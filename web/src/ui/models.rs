@@ -2,7 +2,7 @@
 
 use yew::prelude::*;
 
-use super::card::{Card, Role};
+use super::card::{Role, card};
 use super::files::{self, Given};
 use super::shared::Shared;
 use super::state::{Action, State};
@@ -73,9 +73,7 @@ pub fn models(props: &ModelsProps) -> Html {
                 <p class="note">{ words::missed(&state.missed) }</p>
             }
             <div class="cards">
-                { for state.models.iter().enumerate().map(|(at, model)| html! {
-                    <Card key={model.id.0} model={model.clone()} role={role(at, &model.name)} locked={state.is_merging()} act={props.act.clone()} />
-                }) }
+                { for state.models.iter().enumerate().map(|(at, model)| card(model, role(at, &model.name).as_ref(), state.is_merging(), &props.act)) }
             </div>
         </section>
     }

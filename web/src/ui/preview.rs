@@ -6,27 +6,13 @@ use merge_studio::plan::{CopyReason, LeftOutReason, Plan, PlanNotice, Rule};
 use yew::prelude::*;
 
 use super::numbers;
-use super::shared::Shared;
 use super::words::run as words;
 
 /// More notices of one kind than this are folded away.
 const SHOWN_NOTICES: usize = 4;
 
-/// Properties of [`Preview`].
-#[derive(Properties, PartialEq)]
-pub struct PreviewProps {
-    /// The plan.
-    pub plan: Shared<Plan>,
-    /// Bytes that the workers will allocate at most.
-    pub peak_memory: u64,
-    /// Whether the seed counts.
-    pub draws: bool,
-}
-
-/// The facts, then the notices.
-#[component(Preview)]
-pub fn preview(props: &PreviewProps) -> Html {
-    let plan = &*props.plan;
+/// The facts, then the notices: `peak_memory` bytes are what the workers will allocate at most, and the seed counts if it `draws`.
+pub fn preview(plan: &Plan, peak_memory: u64, draws: bool) -> Html {
     let merged = plan.jobs.iter().filter(|job| matches!(job.rule, Rule::Merge(_))).count();
     let size: u64 = plan.files.iter().map(|file| file.len).sum();
     let fact = |name: &'static str, value: String, why: Vec<String>| {
@@ -52,9 +38,9 @@ pub fn preview(props: &PreviewProps) -> Html {
                         tied.values().map(|&(count, reason)| words::left_out_count(count, reason)).collect()) }
                 }
                 { fact(words::OUTPUT, format!("{} · {}", numbers::bytes(size), numbers::dtypes(plan.jobs.iter().map(|job| (job.dtype, job.len)))), vec![]) }
-                { fact(words::MEMORY, numbers::bytes(props.peak_memory), vec![]) }
+                { fact(words::MEMORY, numbers::bytes(peak_memory), vec![]) }
             </dl>
-            if !props.draws {
+            if !draws {
                 <p class="aside">{ words::SEED_IDLE }</p>
             }
             { notices(&plan.notices) }

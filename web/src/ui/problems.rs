@@ -3,28 +3,13 @@
 use merge_studio::recipe::{Checked, Severity};
 use yew::prelude::*;
 
-use super::shared::Shared;
 use super::state::Action;
 use super::words::recipe as words;
 
-/// Properties of [`Problems`].
-#[derive(Properties, PartialEq)]
-pub struct ProblemsProps {
-    /// What the linter said.
-    pub checked: Shared<Checked>,
-    /// Whether there is no recipe yet.
-    pub blank: bool,
-    /// Where fixes go.
-    pub act: Callback<Action>,
-    /// Called to go to a line and a column.
-    pub on_go: Callback<(usize, usize)>,
-}
-
 /// The list; nothing at all where there is no recipe, one quiet line where there is no problem.
-#[component(Problems)]
-pub fn problems(props: &ProblemsProps) -> Html {
-    let problems = &props.checked.problems;
-    if props.blank {
+pub fn problems(checked: &Checked, blank: bool, act: &Callback<Action>, on_go: &Callback<(usize, usize)>) -> Html {
+    let problems = &checked.problems;
+    if blank {
         return html! {};
     }
     if problems.is_empty() {
@@ -36,8 +21,8 @@ pub fn problems(props: &ProblemsProps) -> Html {
             <ul aria-labelledby="problems-title">
                 { for problems.iter().enumerate().map(|(at, problem)| {
                     let (line, column) = (problem.span.line, problem.span.column);
-                    let fix = props.act.reform(move |_: MouseEvent| Action::Fix(at));
-                    let go = props.on_go.reform(move |_: MouseEvent| (line, column));
+                    let fix = act.reform(move |_: MouseEvent| Action::Fix(at));
+                    let go = on_go.reform(move |_: MouseEvent| (line, column));
                     let class = match problem.severity {
                         Severity::Error => "problem is-error",
                         Severity::Warning => "problem is-warning",

@@ -6,19 +6,9 @@ use super::numbers;
 use super::words::run as words;
 use crate::protocol::Progress;
 
-/// Properties of [`ProgressView`].
-#[derive(Properties, PartialEq)]
-pub struct ProgressProps {
-    /// What was heard last.
-    pub progress: Option<Progress>,
-    /// Whether it is being stopped.
-    pub cancelling: bool,
-}
-
-/// The bar and the numbers below it.
-#[component(ProgressView)]
-pub fn progress_view(props: &ProgressProps) -> Html {
-    let Some(progress) = &props.progress else {
+/// The bar and the numbers below it: what was heard last, and whether it is being stopped.
+pub fn progress_view(progress: Option<&Progress>, cancelling: bool) -> Html {
+    let Some(progress) = progress else {
         return html! {
             <div class="progress">
                 <div class="bar is-waiting" role="progressbar" aria-label={words::PROGRESS}><span /></div>
@@ -36,7 +26,7 @@ pub fn progress_view(props: &ProgressProps) -> Html {
     let left = (progress.rate > 0.0)
         .then(|| words::left(progress.bytes_total.saturating_sub(progress.bytes_done) as f64 / progress.rate));
     html! {
-        <div class={classes!("progress", props.cancelling.then_some("is-cancelling"))}>
+        <div class={classes!("progress", cancelling.then_some("is-cancelling"))}>
             <div class="bar" role="progressbar" aria-label={words::PROGRESS} aria-valuemin="0" aria-valuemax="100"
                 aria-valuenow={format!("{percent:.0}")} aria-valuetext={format!("{percent:.0} %, {done}")}>
                 <span style={format!("inline-size: {percent:.2}%")} />

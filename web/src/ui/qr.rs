@@ -8,17 +8,9 @@ use super::words::run as words;
 /// Quiet modules around the code, as the standard wants them.
 const BORDER: i32 = 4;
 
-/// Properties of [`QrCode`].
-#[derive(Properties, PartialEq)]
-pub struct QrCodeProps {
-    /// What it says.
-    pub text: AttrValue,
-}
-
 /// The picture, or words where the text is too long for one.
-#[component(QrCode)]
-pub fn qr_code(props: &QrCodeProps) -> Html {
-    let Some((size, path)) = drawing(&props.text) else { return html! { <p class="note">{ words::QR_TOO_LONG }</p> } };
+pub fn qr_code(text: &str) -> Html {
+    let Some((size, path)) = drawing(text) else { return html! { <p class="note">{ words::QR_TOO_LONG }</p> } };
     html! {
         <svg class="qr" role="img" aria-label={words::QR} viewBox={format!("0 0 {size} {size}")} shape-rendering="crispEdges">
             <rect width={size.to_string()} height={size.to_string()} fill="#fff" />

@@ -3,10 +3,10 @@
 use merge_studio::recipe;
 use yew::prelude::*;
 
-use super::bindings::Bindings;
-use super::form::Form;
-use super::link_banner::LinkBanner;
-use super::problems::Problems;
+use super::bindings::bindings;
+use super::form::{FormProps, form as recipe_form};
+use super::link_banner::link_banner;
+use super::problems::problems;
 use super::shared::Shared;
 use super::state::{Action, Repaired, State, Tab};
 use super::words::{self as common, recipe as words};
@@ -42,18 +42,17 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
                 <h2 id="recipe-title"><span class="step" aria-hidden="true">{ "2" }</span>{ words::REGION }</h2>
                 <Menu text={state.text.clone()} act={props.act.clone()} on_open={props.on_open.clone()} />
             </div>
-            <LinkBanner state={state.clone()} act={props.act.clone()} />
+            { link_banner(state, &props.act) }
             { repair_banner(state, &props.act) }
             if blank {
                 <p class="teach">{ words::EMPTY }</p>
             }
-            <Bindings state={state.clone()} act={props.act.clone()} />
+            { bindings(state, &props.act) }
             { tabs(state.tab, &props.act) }
             if state.tab == Tab::Form {
                 <div id="panel-form" role="tabpanel" aria-labelledby="tab-form">
                     if let Some(form) = &state.form {
-                        <Form form={Shared(form.clone())} methods={Shared(state.methods.clone())}
-                            loaded={state.names().into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()} act={props.act.clone()} />
+                        { recipe_form(&FormProps { form, methods: &state.methods, loaded: state.names(), act: &props.act }) }
                         { comments(state) }
                     } else {
                         <div class="note">
@@ -71,7 +70,7 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
                         go_to={props.go_to} act={props.act.clone()} />
                 </div>
             }
-            <Problems checked={Shared(state.checked.clone())} {blank} act={props.act.clone()} on_go={props.on_go.clone()} />
+            { problems(&state.checked, blank, &props.act, &props.on_go) }
         </section>
     }
 }

@@ -6,7 +6,7 @@ use yew::prelude::*;
 
 use super::agreement::{self, Verdict};
 use super::merging::Outcome;
-use super::qr::QrCode;
+use super::qr::qr_code;
 use super::shared::Shared;
 use super::state::{self, Action};
 use super::words::run as words;
@@ -17,8 +17,7 @@ use crate::protocol::{BackendKind, ResultFile};
 /// The folder inside the zip, and the zip's stem.
 const FOLDER: &str = "merged-model";
 
-/// Properties of [`Results`].
-#[derive(Properties, PartialEq)]
+/// What [`results`] shows.
 pub struct ResultsProps {
     /// The finished merge.
     pub outcome: Shared<Outcome>,
@@ -33,7 +32,6 @@ pub struct ResultsProps {
 }
 
 /// The region.
-#[component(Results)]
 pub fn results(props: &ResultsProps) -> Html {
     let outcome = &*props.outcome;
     let verdict = props.link.as_ref().and_then(|link| {
@@ -217,7 +215,7 @@ fn share(props: &ShareProps) -> Html {
             }
             <p class="aside">{ props.words.clone() }</p>
             if *picture {
-                <QrCode text={(*url).clone()} />
+                { qr_code(&url) }
             }
         </div>
     }

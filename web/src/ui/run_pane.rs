@@ -6,17 +6,16 @@ use yew::prelude::*;
 use super::field::{entered, selected};
 use super::ledger::Ledger;
 use super::merging::Merging;
-use super::preview::Preview;
-use super::progress::ProgressView;
-use super::results::Results;
+use super::preview::preview;
+use super::progress::progress_view;
+use super::results::{ResultsProps, results};
 use super::shared::Shared;
 use super::state::{Action, Planning, State};
 use super::words::{self as common, run as words};
 use crate::bridge::Bridge;
 use crate::protocol::RunOn;
 
-/// Properties of [`RunPane`].
-#[derive(Properties, PartialEq)]
+/// What [`run_pane`] shows.
 pub struct RunPaneProps {
     /// The page's state.
     pub state: Shared<State>,
@@ -27,7 +26,6 @@ pub struct RunPaneProps {
 }
 
 /// The pane.
-#[component(RunPane)]
 pub fn run_pane(props: &RunPaneProps) -> Html {
     let state = &props.state;
     html! {
@@ -41,15 +39,20 @@ pub fn run_pane(props: &RunPaneProps) -> Html {
             { controls(props) }
             <p class="status" role="status">{ status(state) }</p>
             if let Merging::Running { progress, cancelling, notices, .. } = &state.merging {
-                <ProgressView progress={progress.clone()} cancelling={*cancelling} />
+                { progress_view(progress.as_ref(), *cancelling) }
                 { for notices.iter().map(|notice| html! { <p class="note">{ words::run_notice(notice) }</p> }) }
             }
             if let Merging::Failed(error) = &state.merging {
                 <p class="note is-error">{ words::merge_error(error) }</p>
             }
             if let Some(outcome) = state.merging.outcome() {
-                <Results outcome={Shared(outcome.clone())} link={state.link.as_ref().and_then(|opened| opened.link.clone().ok())}
-                    outdated={is_outdated(state)} bridge={props.bridge.clone()} act={props.act.clone()} />
+                { results(&ResultsProps {
+                    outcome: Shared(outcome.clone()),
+                    link: state.link.as_ref().and_then(|opened| opened.link.clone().ok()),
+                    outdated: is_outdated(state),
+                    bridge: props.bridge.clone(),
+                    act: props.act.clone(),
+                }) }
             }
             { plan(state) }
         </section>
@@ -134,7 +137,7 @@ fn plan(state: &State) -> Html {
     match &state.planning {
         Planning::Ready { plan, peak_memory, .. } => html! {
             <>
-                <Preview plan={Shared(plan.clone())} peak_memory={*peak_memory} draws={draws(plan)} />
+                { preview(plan, *peak_memory, draws(plan)) }
                 <Ledger plan={Shared(plan.clone())} />
             </>
         },

@@ -5,13 +5,12 @@ use yew::prelude::*;
 
 use super::curve::Curve;
 use super::edit::{Edit, Owner, first_value};
-use super::field::{Number, entered, selected};
-use super::filters::Filters;
+use super::field::{NumberProps, entered, number, selected};
+use super::filters::{FiltersProps, filters};
 use super::state::Action;
 use super::{points, words};
 
-/// Properties of [`Parameter`].
-#[derive(Properties, PartialEq)]
+/// What [`parameter`] shows.
 pub struct ParameterProps {
     /// The accessible name: "weight of NAME", or the parameter's own.
     pub label: AttrValue,
@@ -28,7 +27,6 @@ pub struct ParameterProps {
 }
 
 /// The parameter's row.
-#[component(Parameter)]
 pub fn parameter(props: &ParameterProps) -> Html {
     let info = &props.info;
     let shown = props.own.clone().or_else(|| props.inherited.clone());
@@ -56,7 +54,7 @@ pub fn parameter(props: &ParameterProps) -> Html {
     let reset = onset.reform(|_: MouseEvent| None);
     let can_reset = props.own.is_some() && (props.inherited.is_some() || info.default.value().is_some());
     html! {
-        <div class={classes!("parameter", props.own.is_none().then_some("is-unset"))}>
+        <div key={info.name} class={classes!("parameter", props.own.is_none().then_some("is-unset"))}>
             <div class="parameter-head">
                 <span class="parameter-name" title={info.help}>{ info.name }</span>
                 if let Some(note) = note {
@@ -83,7 +81,7 @@ fn control(props: &ParameterProps, shown: &Setting, change: &Callback<Setting>) 
     let info = &props.info;
     match (shown, info.kind) {
         (Setting::Filters(entries), kind) => html! {
-            <Filters label={props.label.clone()} {kind} entries={entries.clone()} onset={change.reform(Setting::Filters)} />
+            { filters(&FiltersProps { label: props.label.clone(), kind, entries: entries.clone(), onset: change.reform(Setting::Filters) }) }
         },
         (Setting::Gradient(_), kind) => {
             let curve = points::curve(shown);
@@ -98,8 +96,15 @@ fn control(props: &ParameterProps, shown: &Setting, change: &Callback<Setting>) 
             }
         }
         (Setting::Scalar(Value::Number(value)), ParameterKind::Number { min, max, floor }) => html! {
-            <Number label={props.label.clone()} value={*value} {min} {max} {floor} unset={props.own.is_none()}
-                onset={change.reform(|number| Setting::Scalar(Value::Number(number)))} />
+            { number(&NumberProps {
+                label: props.label.clone(),
+                value: *value,
+                min,
+                max,
+                floor,
+                unset: props.own.is_none(),
+                onset: change.reform(|number| Setting::Scalar(Value::Number(number))),
+            }) }
         },
         (Setting::Scalar(Value::Flag(flag)), ParameterKind::Flag) => {
             let toggle = change.reform(|event: Event| {

@@ -447,7 +447,8 @@ impl State {
         }
         let recipe = self.checked.recipe.clone()?;
         let id = |bound: Bound| bound.model.map(|(model, _)| (bound.name, self.models[model].id));
-        let binding = self.bound().into_iter().filter_map(id).collect();
+        let mut binding = BTreeMap::new();
+        binding.extend(self.bound().into_iter().filter_map(id));
         Some(Wanted { recipe, binding, options: PlanOptions { seed: self.seed, ..PlanOptions::default() } })
     }
 

@@ -510,8 +510,8 @@ impl State {
         mut options: PlanOptions,
     ) -> Event {
         let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
-        let bound: BTreeMap<String, usize> =
-            binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))).collect();
+        let mut bound = BTreeMap::new();
+        bound.extend(binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))));
         let inputs: Vec<(String, String)> = plan::input_names(&recipe)
             .into_iter()
             .filter_map(|name| {

@@ -1,6 +1,6 @@
 // The merged values as the output's bytes, rounded to nearest, ties to even, by integer operations.
 
-@group(0) @binding(5) var<storage, read_write> results: array<u32>;
+@group(0) @binding(6) var<storage, read_write> results: array<u32>;
 
 fn narrow_bf16(bits: vec4<u32>) -> vec4<u32> {
     let odd = (bits >> vec4<u32>(16u)) & vec4<u32>(1u);

@@ -27,11 +27,25 @@ fn philox(counter: vec4<u32>, first_key: vec2<u32>) -> vec4<u32> {
     return words;
 }
 
-fn kept(term: Term, quad: u32, values: vec4<f32>) -> vec4<bool> {
+fn in_cut(scores: vec4<u32>, quad: u32, threshold: u32, ties_end: u32) -> vec4<bool> {
+    let tied = (scores == vec4<u32>(threshold)) & (positions(quad) < vec4<u32>(ties_end));
+    return (scores > vec4<u32>(threshold)) | tied;
+}
+
+// `varied` are the quad's varied_scores.
+fn kept(term: Term, quad: u32, values: vec4<f32>, varied: vec4<u32>) -> vec4<bool> {
     if term.mask == MASK_BAND {
-        let scores = scores_of(values);
-        let tied = (scores == vec4<u32>(term.threshold)) & (positions(quad) < vec4<u32>(term.ties_end));
-        return (scores > vec4<u32>(term.threshold)) | tied;
+        var scores = varied;
+        if term.score == SCORE_MAGNITUDE {
+            scores = scores_of(values);
+        } else if term.score == SCORE_SCALED {
+            scores = scaled_scores(values, quad);
+        }
+        return in_cut(scores, quad, term.threshold, term.ties_end) & !in_cut(scores, quad, term.above, term.above_end);
+    }
+    if term.mask == MASK_DRAWN {
+        let bits = extra[term.drawn + quad / 8u] >> (quad % 8u * LANES);
+        return ((vec4<u32>(bits) >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(1u)) == vec4<u32>(1u);
     }
     if term.mask == MASK_COIN {
         let low = head.first_quad_low + quad;
@@ -42,7 +56,7 @@ fn kept(term: Term, quad: u32, values: vec4<f32>) -> vec4<bool> {
     return vec4<bool>(term.mask == MASK_ALL);
 }
 
-fn load_masked(term: Term, quad: u32, base: vec4<f32>) -> vec4<f32> {
+fn load_masked(term: Term, quad: u32, base: vec4<f32>, varied: vec4<u32>) -> vec4<f32> {
     let values = load_term(term.source, quad, base);
-    return select(vec4<f32>(), values, kept(term, quad, values));
+    return select(vec4<f32>(), values, kept(term, quad, values, varied));
 }

@@ -151,7 +151,8 @@ pub fn copied(reason: CopyReason) -> &'static str {
     match reason {
         CopyReason::NotFloat => "copied: whole numbers, the same in every model",
         CopyReason::OnlyOne => "copied: only one model has it",
-        CopyReason::OnlyBase => "copied: only the base has it",
+        CopyReason::OnlyBase => "copied: too few models beside the base have it",
+        CopyReason::Untouched => "copied as it is",
     }
 }
 

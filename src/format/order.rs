@@ -1,0 +1,26 @@
+//! The one sort of everything that is sorted by a number: std's takes five kilobytes of the page for every type that it sorts.
+
+/// The places of items in the order of their keys; equal keys stay in their order.
+pub fn order(keys: impl IntoIterator<Item = u64>) -> Vec<usize> {
+    let mut order: Vec<(u64, u32)> = keys.into_iter().zip(0..).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, place)| place as usize).collect()
+}
+
+/// The items in the order of their keys; equal keys stay in their order.
+pub fn in_order<T>(items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
+    let order = order(items.iter().map(key));
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|place| items[place].take()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_keys_keep_their_order() {
+        assert_eq!(order([3, 1, 3, 0]), [3, 1, 0, 2]);
+        assert_eq!(in_order(vec!["bb", "a", "cc", ""], |text| text.len() as u64), ["", "a", "bb", "cc"]);
+    }
+}

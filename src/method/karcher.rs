@@ -1,6 +1,6 @@
 //! Karcher mean: the point of the sphere from which the squared angles to all models are least (arXiv 2603.04972).
 
-use super::{Measured, Method, Missing, Program, TensorInputs};
+use super::{Measured, Method, Missing, Program, Refusal, TensorInputs};
 use crate::kernel::{Combine, Groups, MaskRule};
 use crate::recipe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo};
 
@@ -64,7 +64,8 @@ impl Method for Karcher {
                 for &term in &valid {
                     let along = inner(&mean, &unit(term)).clamp(-1.0, 1.0);
                     let angle = libm::acos(along);
-                    if angle < tol {
+                    // Towards the opposite point all ways are equally long. (mergekit takes one that rounding chose.)
+                    if angle < tol || std::f64::consts::PI - angle < tol {
                         continue;
                     }
                     let by = share * angle / libm::sin(angle);
@@ -93,5 +94,10 @@ impl Method for Karcher {
 
     fn missing(&self) -> Missing {
         Missing::MergeRest
+    }
+
+    fn check(&self, tensor: &TensorInputs<'_>) -> Result<(), Refusal> {
+        let value = tensor.parameters.number("max_iter");
+        if value.fract() == 0.0 { Ok(()) } else { Err(Refusal::NotWhole { parameter: "max_iter", value }) }
     }
 }

@@ -63,6 +63,13 @@ pub trait Method: Sync {
 pub enum Refusal {
     /// The weights of an average sum to zero, and it divides by their sum.
     ZeroWeights,
+    /// A parameter that counts something is no whole number.
+    NotWhole {
+        /// Which.
+        parameter: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// DELLA's chances, density ± epsilon, are not all between 0 and 1.
     Chances {
         /// Of which input.

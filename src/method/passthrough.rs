@@ -1,4 +1,4 @@
-//! Passthrough: one model's tensors as they are, or scaled. With slices, the method of layer stacks.
+//! Passthrough: one model's tensors as they are, or scaled.
 
 use super::{Measured, Method, Missing, Program, Resolved, TensorInputs};
 use crate::kernel::{Combine, MaskRule};
@@ -13,7 +13,7 @@ impl Method for Passthrough {
         MethodInfo {
             id: "passthrough",
             title: "Passthrough",
-            summary: "One model's weights as they are: for stacking layers with slices.",
+            summary: "One model's weights as they are, or scaled.",
             paper: "https://github.com/arcee-ai/mergekit",
             base: BaseUse::Ordinary,
             models: (1, Some(1)),

@@ -25,7 +25,7 @@ enum Sparsify {
     /// It keeps what coins say, the larger within its row the likelier.
     Ranked,
     /// It loses its largest and its smallest.
-    Outliers,
+    Middle,
 }
 
 /// One of the family.
@@ -111,7 +111,7 @@ pub(super) static BREADCRUMBS: TaskArithmetic = TaskArithmetic {
     title: "Model Breadcrumbs",
     summary: "Leave out the largest and the smallest changes, and add up the rest.",
     paper: "https://arxiv.org/abs/2312.06795",
-    sparsify: Sparsify::Outliers,
+    sparsify: Sparsify::Middle,
     elect: false,
     normalize: false,
     rescale: false,
@@ -122,7 +122,7 @@ pub(super) static BREADCRUMBS_TIES: TaskArithmetic = TaskArithmetic {
     title: "Breadcrumbs TIES",
     summary: "Leave out the largest and the smallest changes, and add up those that agree with the elected sign.",
     paper: "https://arxiv.org/abs/2312.06795",
-    sparsify: Sparsify::Outliers,
+    sparsify: Sparsify::Middle,
     elect: true,
     normalize: false,
     rescale: false,
@@ -142,7 +142,7 @@ impl Method for TaskArithmetic {
                 Sparsify::Magnitude => "The share of this model's changes that is kept, the largest first.",
                 Sparsify::Random => "The share of this model's changes that is kept, at random.",
                 Sparsify::Ranked => "The share of this model's changes that is kept on the average.",
-                Sparsify::Outliers => "The share of this model's changes that is kept, after the largest were dropped.",
+                Sparsify::Middle => "The share of this model's changes that is kept, after the largest were dropped.",
             },
         );
         let mut rescale =
@@ -155,7 +155,7 @@ impl Method for TaskArithmetic {
         }
         let mut parameters = vec![own("weight", 1.0, DefaultValue::Required, weight), density];
         match self.sparsify {
-            Sparsify::Outliers => {
+            Sparsify::Middle => {
                 let gamma = "The share of this model's changes that is dropped for being the largest.";
                 parameters.push(own("gamma", 0.1, DefaultValue::Number(0.01), gamma));
             }
@@ -269,7 +269,7 @@ impl TaskArithmetic {
                 let (low, high) = (density - epsilon, density + epsilon);
                 MaskRule::Ranked(RankedCoin { coin: coin(0), low, high, line, stride })
             }
-            Sparsify::Outliers => {
+            Sparsify::Middle => {
                 // Counted from the smallest: fewer of the largest are dropped where the density asks for them.
                 let elements = elements as i64;
                 let smallest = (elements - share(density) - share(number("gamma"))).clamp(0, elements);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    CopyReason, Job, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice, PlanOptions, PlannedInput, Rule,
-    SourceTensor, coin, layout, parameters,
+    CopyReason, Expected, Job, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice, PlanOptions,
+    PlannedInput, Rule, SourceTensor, coin, layout, parameters,
 };
 use crate::format::{DType, in_order};
 use crate::kernel::{Float, Precision};
@@ -311,6 +311,13 @@ impl<'a> Planner<'a> {
         let inputs = TensorInputs { shape: &found[0].tensor.shape, base, parameters: &parameters, coins: &coins };
         self.method.check(&inputs).map_err(|refusal| match refusal {
             Refusal::ZeroWeights => PlanError::ZeroWeights { tensor: name.to_owned() },
+            Refusal::NotWhole { parameter, value } => PlanError::BadValue {
+                parameter: parameter.to_owned(),
+                value: value.to_string(),
+                tensor: name.to_owned(),
+                input: None,
+                expected: Expected::Whole,
+            },
             Refusal::Chances { input, density, epsilon } => {
                 let input = self.inputs[found[input].input].name.clone();
                 PlanError::Chances { tensor: name.to_owned(), input, density, epsilon }

@@ -78,6 +78,8 @@ pub enum Expected {
     Number,
     /// true or false.
     Flag,
+    /// A whole number.
+    Whole,
     /// A number that is at least this.
     AtLeast(f64),
 }
@@ -87,6 +89,7 @@ impl Expected {
         match self {
             Self::Number => "expected a finite number".to_owned(),
             Self::Flag => "expected true or false".to_owned(),
+            Self::Whole => "expected a whole number".to_owned(),
             Self::AtLeast(floor) => format!("expected at least {floor}"),
         }
     }

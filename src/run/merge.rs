@@ -11,6 +11,9 @@ use crate::kernel::{
 use crate::method::{self, Measured, Method, Program, Resolved, TensorInputs};
 use crate::plan::{Job, MergeRule, Plan, Rule, float_of};
 
+/// The ranks from below that the outliers' fence is made of.
+const QUARTILES: [f64; 3] = [0.25, 0.5, 0.75];
+
 /// A job in the kernel's words.
 pub(super) struct Lowered<'a> {
     shape: &'a [u64],
@@ -121,9 +124,6 @@ macro_rules! each_window {
     };
 }
 
-/// The ranks from below that the outliers' fence is made of.
-const QUARTILES: [f64; 3] = [0.25, 0.5, 0.75];
-
 struct State<'t, 'a, S, W> {
     task: &'t mut Task<'a, S>,
     feed: Feed,
@@ -222,11 +222,12 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     Ok(())
 }
 
-/// One selection: the k-th largest score of a term.
+/// One selection: the k-th largest score of a term, and which of the hunts is for its last tie.
 struct Ask {
     term: usize,
     score: Score,
     selection: Selection,
+    hunt: Option<usize>,
 }
 
 /// Measures what the masks need: thresholds digit by digit, then the last kept tie.
@@ -249,7 +250,7 @@ async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
             }
             None => 0,
         };
-    let ask = |term, score, keep| Ask { term, score, selection: Selection::new(precision, keep) };
+    let ask = |term, score, keep| Ask { term, score, selection: Selection::new(precision, keep), hunt: None };
     let mut asked: Vec<Ask> = Vec::new();
     if varied > 0 {
         asked.push(ask(0, Score::Variance, varied));
@@ -287,25 +288,18 @@ async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
             ask.selection.narrow(counts);
         }
     }
-    let mut hunts: Vec<TieHunt> = asked
-        .iter()
-        .filter(|ask| ask.score != Score::Scaled)
-        .filter_map(|ask| ask.selection.tie_hunt(ask.term, ask.score))
-        .collect();
+    let mut hunts: Vec<TieHunt> = Vec::new();
+    // A fence is made of scores alone.
+    for ask in asked.iter_mut().filter(|ask| ask.score != Score::Scaled) {
+        if let Some(hunt) = ask.selection.tie_hunt(ask.term, ask.score) {
+            ask.hunt = Some(hunts.len());
+            hunts.push(hunt);
+        }
+    }
     if !hunts.is_empty() {
         each_window!(state, frame, |window| backend.ties(frame, window, &mut hunts).await?);
     }
-    let ended = |ask: &Ask| {
-        let hunt = ask.selection.tie_hunt(ask.term, ask.score)?;
-        hunts
-            .iter()
-            .find(|other| {
-                (other.term, other.score, other.threshold, other.wanted)
-                    == (hunt.term, hunt.score, hunt.threshold, hunt.wanted)
-            })
-            .copied()
-    };
-    let mut cuts = asked.iter().map(|ask| ask.selection.cut(ended(ask)));
+    let mut cuts = asked.iter().map(|ask| ask.selection.cut(ask.hunt.map(|hunt| hunts[hunt])));
     let varied = if varied > 0 { cuts.next() } else { None };
     let whole = Cut { threshold: 0, ties_end: u64::MAX };
     let mut taken = || cuts.next().unwrap_or(whole);

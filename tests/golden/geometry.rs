@@ -110,7 +110,7 @@ pub fn karcher(vectors: &[Vec<f64>], parameters: &Resolved) -> Vec<f64> {
         for unit in &units {
             let along = dot(&mean.at, &unit.at).clamp(-1.0, 1.0);
             let angle = along.acos();
-            if angle >= tol {
+            if angle >= tol && std::f64::consts::PI - angle >= tol {
                 tangent = tangent.plus(1.0, &unit.plus(1.0, &mean, -along), share * angle / angle.sin());
             }
         }

@@ -227,17 +227,18 @@ fn rows_that_hardly_differ_have_no_negative_divergence() -> Result<(), String> {
     check(differ.count() > 0, "mergekit agrees, and the difference is none")
 }
 
-/// A recipe of tests/golden's inputs that mergekit has no say in.
-fn ours(text: &str) -> Result<Made, String> {
+/// What we make of a recipe of tests/golden's inputs that mergekit has no say in.
+fn seeded(text: &str, seed: u64) -> Result<Made, String> {
     let recipe: Recipe = case::read_recipe(text)?;
     let inputs = Inputs::open(root(), &recipe)?;
     let case = Case { recipe, tolerance: Tolerance::default(), expected: BTreeMap::new(), inputs };
-    engine::run(case, &mut engine::cpu(), engine::NARROW)
+    engine::run_seeded(case, &mut engine::cpu(), engine::NARROW, seed)
 }
 
 /// A known difference: mergekit draws a million elements where there are more, and takes their quartiles.
 fn outliers_of_a_large_tensor_are_from_exact_quartiles_where_mergekit_samples() -> Result<(), String> {
-    let made = ours("models: [{model: wide-a}]\nmerge_method: arcee_fusion\nbase_model: wide-base\ndtype: float32\n")?;
+    let recipe = "models: [{model: wide-a}]\nmerge_method: arcee_fusion\nbase_model: wide-base\ndtype: float32\n";
+    let made = seeded(recipe, 0)?;
     let job = &made.plan.jobs[0];
     check(job.shape.iter().product::<u64>() > 1_000_000, "the tensor is not large")?;
     compare::with_truth(&made)?;
@@ -248,9 +249,10 @@ fn outliers_of_a_large_tensor_are_from_exact_quartiles_where_mergekit_samples() 
 
 /// Of every row the larger half is kept with the chance density + epsilon/2 on the average, the smaller with density − epsilon/2.
 fn ranks_decide_how_often_della_keeps() -> Result<(), String> {
-    let made = ours(
+    let made = seeded(
         "models:\n  - model: far-a\n    parameters: {weight: 1, density: 0.5, epsilon: 0.3}\n\
          merge_method: della_linear\nbase_model: far-base\nparameters: {rescale: false}\ndtype: float32\n",
+        0,
     )?;
     let mut kept = [0.0; 2];
     let mut rows = 0.0;
@@ -279,10 +281,7 @@ fn dropped(method: &str, extra: &str, seed: u64) -> Result<Made, String> {
         "models:\n  - model: far-a\n    parameters: {{weight: 1, density: 0.3}}\n{extra}\
          merge_method: {method}\nbase_model: far-base\ndtype: float32\n"
     );
-    let recipe: Recipe = case::read_recipe(&text)?;
-    let inputs = Inputs::open(root(), &recipe)?;
-    let case = Case { recipe, tolerance: Tolerance::default(), expected: BTreeMap::new(), inputs };
-    engine::run_seeded(case, &mut engine::cpu(), engine::NARROW, seed)
+    seeded(&text, seed)
 }
 
 /// The task vector of `source` and what of it is in the output, tensor by tensor.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::block::{Block, decode_base, form, spans};
+use super::block::{Block, Span, decode_base, form};
 use super::real::{Bits, Real};
 use crate::{BLOCK, Frame, Precision, RankedCoin, Window};
 
@@ -22,20 +22,21 @@ fn at_width<R: Real>(
     around: &Window<'_>,
     window: Range<u64>,
 ) -> Vec<u32> {
-    let scores = scores::<R>(frame, term, around);
     let mut bits = vec![0_u32; ((window.end - window.start) as usize).div_ceil(32)];
     let (line, stride) = (ranked.line as usize, ranked.stride as usize);
+    let mut scores = Vec::with_capacity(line * stride);
     let mut order: Vec<(u64, u32)> = Vec::with_capacity(line);
-    for lines in (0..around.len).step_by(line * stride) {
-        for first in lines..lines + stride {
+    for at in (0..around.len).step_by(line * stride) {
+        rank::<R>(frame, term, around, at..at + line * stride, &mut scores);
+        for first in 0..stride {
             order.clear();
             order.extend((0..line).map(|place| (scores[first + place * stride], place as u32)));
             order.sort_unstable();
             for (rank, &(_, place)) in order.iter().enumerate() {
-                let index = around.first + (first + place as usize * stride) as u64;
+                let index = around.first + (at + first + place as usize * stride) as u64;
                 if window.contains(&index) && ranked.coin.word(index) < threshold(ranked, rank) {
-                    let at = (index - window.start) as usize;
-                    bits[at / 32] |= 1 << (at % 32);
+                    let bit = (index - window.start) as usize;
+                    bits[bit / 32] |= 1 << (bit % 32);
                 }
             }
         }
@@ -49,16 +50,16 @@ fn threshold(coin: &RankedCoin, rank: usize) -> u32 {
     ((coin.low + (coin.high - coin.low) * along) * 4_294_967_296.0) as u32
 }
 
-/// The scores of a term's elements.
-fn scores<R: Real>(frame: &Frame<'_>, term: usize, around: &Window<'_>) -> Vec<u64> {
+/// Fills `scores` with those of some of a term's elements, which `around` has.
+fn rank<R: Real>(frame: &Frame<'_>, term: usize, around: &Window<'_>, elements: Range<usize>, scores: &mut Vec<u64>) {
     let (mut base, mut values): (Block<R>, Block<R>) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
-    let mut scores = Vec::with_capacity(around.len);
-    for span in spans(around) {
+    scores.clear();
+    for at in elements.clone().step_by(BLOCK) {
+        let span = Span { at, first: around.first + at as u64, len: BLOCK.min(elements.end - at) };
         decode_base(frame.space, around, span, &mut base);
         form(frame.space, term, around, span, &base, &mut values);
         scores.extend(values[..span.len].iter().map(|value| value.bits().to_u64()));
     }
-    scores
 }
 
 #[cfg(test)]

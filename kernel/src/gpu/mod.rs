@@ -6,12 +6,13 @@
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the
 //! bit, except that results below the smallest normal number of F32 or BF16 may be zero. Gram matrices and norms are summed
-//! in f32 within a block of 1,024 and in f64 from there on.
+//! in f32 within a block of 1,024 (by rows: within a row; by columns: over a strip of rows) and in f64 from there on.
 //!
-//! **What it declines.** 64-bit types and arithmetic ([`BackendError::Unsupported`]). Inputs or terms that are NaN,
-//! infinite, from 2⁵⁸ on, or below 2⁻⁸⁰ (2⁻⁶⁰ in a Gram matrix) but not zero, and coefficients outside 2⁻²⁰ … 2⁴⁰: there,
-//! what a GPU flushes, overflows or assumes away could be seen ([`BackendError::UnsafeValues`]). A call that fails leaves
-//! its totals as they were.
+//! **What it declines.** 64-bit types and arithmetic, rows or columns beyond 2³⁰, and what no method asks for: two lookups in one
+//! mix, NearSwap of task vectors ([`BackendError::Unsupported`]). Inputs or terms that are NaN, infinite, from 2⁵⁸ on, or below
+//! 2⁻⁸⁰ (2⁻⁶⁰ where they are multiplied, 2⁻³⁸ for deviations from a mean) but not zero, scaled scores and scales below the
+//! smallest normal number but not zero, and coefficients outside 2⁻²⁰ … 2⁴⁰: there, what a GPU flushes, overflows or assumes
+//! away could be seen ([`BackendError::UnsafeValues`]). A call that fails leaves its totals as they were.
 
 mod answer;
 mod device;
@@ -26,7 +27,7 @@ pub use shaders::Kernel;
 
 use super::{
     BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
-    Query, TieHunt, Window,
+    Query, Space, TieHunt, Window,
 };
 use device::Device;
 use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
@@ -172,7 +173,7 @@ impl Backend for Gpu {
                         chunk.blocks()
                     }
                     Groups::Rows(row) => {
-                        let rows = call.rows_of(row, chunk).len();
+                        let rows = call.rows_of(row, chunk)?.len();
                         call.dispatches.push((Kernel::GramRows, [rows.min(MOST_WORKGROUPS) as u32, count]));
                         rows
                     }
@@ -289,7 +290,7 @@ impl Backend for Gpu {
         let mut counts = vec![0_u64; rows.len() * BINS as usize];
         for chunk in chunks(frame, &window, rows.len(), 0, self.binding)? {
             let mut call = call(frame, &window, chunk, &rows);
-            call.rank(frame, chunk, queries.iter().map(|query| query.score));
+            call.rank(frame, chunk, queries.iter().map(|query| query.score))?;
             let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
             call.dispatches.push((Kernel::Histogram, [groups, rows.len() as u32]));
             call.results = counts.len() as u64 * 4;
@@ -323,7 +324,7 @@ impl Backend for Gpu {
                 })
                 .collect();
             let mut call = call(frame, &window, chunk, &rows);
-            call.rank(frame, chunk, open.iter().map(|hunt| hunt.score));
+            call.rank(frame, chunk, open.iter().map(|hunt| hunt.score))?;
             call.dispatches.push((Kernel::Ties, [chunk.blocks() as u32, rows.len() as u32]));
             call.dispatches.push((Kernel::TiesEnd, [rows.len() as u32, 1]));
             call.results = (rows.len() * (chunk.blocks() + 2) * 4) as u64;
@@ -388,16 +389,17 @@ impl Gpu {
         })?;
         call.head.dtype = dtype_word(mix.out);
         let kernel = match &mix.combine {
+            // Without terms there is nothing to elect, and the base comes through as it is.
+            _ if mix.masks.is_empty() => Kernel::Sum,
             Combine::Sum { .. } => Kernel::Sum,
             Combine::Grouped { groups, coefficients } => {
                 let terms = mix.masks.len();
                 let rows = match *groups {
-                    Groups::Rows(row) => call.rows_of(row, chunk),
+                    Groups::Rows(row) => call.rows_of(row, chunk)?,
                     groups => {
                         let count = if let Groups::Columns(columns) = groups { columns } else { 1 };
                         call.head.columns = 1;
-                        call.head.row = saturated(count);
-                        call.head.phase = saturated(chunk.first % count);
+                        call.period(count, chunk)?;
                         0..coefficients.len() / terms.max(1)
                     }
                 };
@@ -405,10 +407,8 @@ impl Gpu {
                 if own.len() as u64 * 4 > BINDING {
                     return Err(BackendError::Unsupported);
                 }
-                call.extra = own
-                    .iter()
-                    .map(|value| coefficient(*value).map(f32::to_bits))
-                    .collect::<Result<_, BackendError>>()?;
+                let words = own.iter().map(|value| coefficient(*value).map(f32::to_bits));
+                call.look_up(words.collect::<Result<_, BackendError>>()?)?;
                 Kernel::Grouped
             }
             Combine::Vote { unweighted, normalize, least, lambda, .. } => {
@@ -419,6 +419,7 @@ impl Gpu {
                 Kernel::Vote
             }
             Combine::Overlap { .. } => Kernel::OverlapMix,
+            Combine::Near { .. } if frame.space != Space::Inputs => return Err(BackendError::Unsupported),
             Combine::Near { base, t } => {
                 call.head.swapped = *base as u32;
                 call.head.t = coefficient(*t)?;

@@ -12,6 +12,9 @@ use crate::{BLOCK, BackendError, Float, Frame, Mask, Precision, Score, Space, Wi
 /// WebGPU's default limit of workgroups along one dimension.
 pub(super) const MOST_WORKGROUPS: usize = 65_535;
 
+/// Rows are shorter, and columns fewer: what kernels add to a place within them stays below 2³².
+const LONGEST_ROW: u64 = 1 << 30;
+
 /// A part of a window that one submission does.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk {
@@ -38,8 +41,7 @@ pub(super) fn chunks(
     limit: u64,
 ) -> Result<Vec<Chunk>, BackendError> {
     let wide = window.inputs.iter().any(|raw| raw.dtype == Float::F64);
-    let long_rows = !frame.scales.is_empty() && u32::try_from(frame.row).is_err();
-    if frame.precision == Precision::F64 || wide || long_rows || rows > MOST_WORKGROUPS {
+    if frame.precision == Precision::F64 || wide || rows > MOST_WORKGROUPS {
         return Err(BackendError::Unsupported);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(QUAD * window.inputs.len());
@@ -100,40 +102,50 @@ pub(super) fn call<'a, R: Words>(frame: &Frame<'_>, window: &Window<'a>, chunk: 
 
 impl Call<'_> {
     /// Says where in the tensor's rows the chunk lies; gives the rows that it has a part of.
-    pub(super) fn rows_of(&mut self, row: u64, chunk: Chunk) -> Range<usize> {
+    pub(super) fn rows_of(&mut self, row: u64, chunk: Chunk) -> Result<Range<usize>, BackendError> {
         let rows = (chunk.first / row) as usize..(chunk.first + chunk.len as u64).div_ceil(row) as usize;
-        self.head.row = saturated(row);
-        self.head.phase = saturated(chunk.first % row);
         self.head.groups = rows.len() as u32;
-        rows
+        self.period(row, chunk).map(|()| rows)
     }
 
-    /// The call's masks need what was drawn for the chunk; `terms` says which.
-    pub(super) fn draw(&mut self, masks: &[Mask], window: &Window<'_>, chunk: Chunk) {
-        let words = drawn_words(chunk);
-        for (term, _) in masks.iter().enumerate().filter(|(_, mask)| **mask == Mask::Drawn) {
-            self.extra.extend(&window.drawn[term][words.clone()]);
+    /// Says where the chunk begins in what comes again every `row` elements: a row, or all columns.
+    pub(super) fn period(&mut self, row: u64, chunk: Chunk) -> Result<(), BackendError> {
+        if row > LONGEST_ROW {
+            return Err(BackendError::Unsupported);
         }
+        self.head.row = saturated(row);
+        self.head.phase = saturated(chunk.first % row);
+        Ok(())
+    }
+
+    /// Takes what the kernel looks up beside inputs and rows. There is room for one of scales, coefficients and what was drawn;
+    /// no method needs two.
+    pub(super) fn look_up(&mut self, words: Vec<u32>) -> Result<(), BackendError> {
+        if !self.extra.is_empty() {
+            return Err(BackendError::Unsupported);
+        }
+        self.extra = words;
+        Ok(())
     }
 
     /// The call ranks elements by these scores.
-    pub(super) fn rank(&mut self, frame: &Frame<'_>, chunk: Chunk, scores: impl Iterator<Item = Score>) {
+    pub(super) fn rank(
+        &mut self,
+        frame: &Frame<'_>,
+        chunk: Chunk,
+        scores: impl Iterator<Item = Score>,
+    ) -> Result<(), BackendError> {
+        let mut scaled = false;
         for score in scores {
-            match score {
-                Score::Magnitude => {}
-                Score::Variance => self.head.varied = 1,
-                Score::Scaled => {
-                    let rows = self.rows_of(frame.row, chunk);
-                    self.extra = frame.scales[rows].iter().map(|scale| (*scale as f32).to_bits()).collect();
-                }
-            }
+            self.head.varied |= u32::from(score == Score::Variance);
+            scaled |= score == Score::Scaled;
         }
+        if scaled {
+            let rows = self.rows_of(frame.row, chunk)?;
+            self.look_up(frame.scales[rows].iter().map(|scale| (*scale as f32).to_bits()).collect())?;
+        }
+        Ok(())
     }
-}
-
-/// The words of [`Window::drawn`] that are the chunk's.
-fn drawn_words(chunk: Chunk) -> Range<usize> {
-    chunk.at / 32..(chunk.at + chunk.len).div_ceil(32)
 }
 
 /// A kernel's rows for masked terms, and a call on a chunk that has them.
@@ -144,13 +156,13 @@ pub(super) fn masked_call<'a>(
     chunk: Chunk,
     mut finish: impl FnMut(usize, &mut Term) -> Result<(), BackendError>,
 ) -> Result<Call<'a>, BackendError> {
-    let mut drawn = 0;
+    let mut drawn = Vec::new();
     let mut rows = Vec::with_capacity(masks.len());
     for (term, &mask) in masks.iter().enumerate() {
         let mut row = masked_term(frame.space, term, mask, chunk);
         if mask == Mask::Drawn {
-            row.drawn = drawn;
-            drawn += drawn_words(chunk).len() as u32;
+            row.drawn = drawn.len() as u32;
+            drawn.extend(&window.drawn[term][chunk.at / 32..(chunk.at + chunk.len).div_ceil(32)]);
         }
         finish(term, &mut row)?;
         rows.push(row);
@@ -160,8 +172,10 @@ pub(super) fn masked_call<'a>(
         frame,
         chunk,
         masks.iter().filter_map(|mask| if let Mask::Band { score, .. } = mask { Some(*score) } else { None }),
-    );
-    call.draw(masks, window, chunk);
+    )?;
+    if !drawn.is_empty() {
+        call.look_up(drawn)?;
+    }
     Ok(call)
 }
 

@@ -21,6 +21,9 @@ pub const TESTS: &[(&str, Body)] = &[
     ("sixty_four_bits_are_refused", sixty_four_bits),
     ("no_elements_are_no_work", no_elements),
     ("a_call_is_one_submission_and_reads_back_results_only", one_submission),
+    ("what_no_method_asks_for_is_declined_and_not_computed_wrong", unasked),
+    ("a_base_alone_keeps_the_sign_of_its_zeros", signed_zeros),
+    ("scales_that_a_gpu_may_flush_are_refused", small_scales),
     ("a_lost_gpu_says_so_at_every_call", loss),
 ];
 
@@ -234,6 +237,71 @@ fn one_submission(gpu: &mut Gpu) {
     let hunted = gpu.counters();
     assert_eq!(hunted.submissions, mixed.submissions + 1);
     assert_eq!(hunted.bytes_down - mixed.bytes_down, 12);
+}
+
+fn unasked(gpu: &mut Gpu) {
+    let bytes = encode(Float::F32, &[0.5; 8]);
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }, Raw { dtype: Float::F32, bytes: &bytes }];
+    let drawn = [vec![0x55], vec![0xFF]];
+    let window = Window { first: 0, len: 8, inputs: &inputs, drawn: &drawn };
+    let scales = [1.0, 2.0];
+    let frame = Frame { row: 4, scales: &scales, ..INPUTS };
+    let scaled = Mask::Band { score: Score::Scaled, from: Cut { threshold: 1, ties_end: 0 }, above: Cut::NONE };
+    let sum = || Combine::Sum { coefficients: vec![1.0; 2] };
+    let grouped = || Combine::Grouped { groups: Groups::Rows(4), coefficients: vec![1.0; 4] };
+    let far = Combine::Grouped { groups: Groups::Rows(1 << 31), coefficients: vec![1.0; 2] };
+    for (masks, combine) in [
+        ([Mask::Drawn, scaled], sum()),
+        ([Mask::Drawn, Mask::All], grouped()),
+        ([scaled, Mask::All], grouped()),
+        ([Mask::All; 2], far),
+    ] {
+        let mix = Mix { masks: masks.to_vec(), combine, out: Float::F32 };
+        let mut values = Vec::new();
+        let outcome = block_on(gpu.mix(&frame, &mix, window, &mut values));
+        assert_eq!((outcome, values.len()), (Err(BackendError::Unsupported), 0), "{mix:?}");
+    }
+    let deltas = Frame::new(Precision::F32, Space::Deltas { base: 0 });
+    let near = Mix { masks: vec![Mask::All], combine: Combine::Near { base: 0, t: 0.5 }, out: Float::F32 };
+    assert_eq!(block_on(gpu.mix(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
+    for groups in [Groups::Rows(1 << 31), Groups::Rows(u64::MAX)] {
+        let outcome = block_on(gpu.gram(&INPUTS, window, &mut Gram::new(2, groups, 8)));
+        assert_eq!(outcome, Err(BackendError::Unsupported), "{groups:?}");
+    }
+}
+
+fn signed_zeros(gpu: &mut Gpu) {
+    let bytes = encode(Float::F32, &[-0.0, 0.0, -1.5]);
+    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let frame = Frame::new(Precision::F32, Space::Deltas { base: 0 });
+    let none = Vec::<f64>::new;
+    let vote = Combine::Vote {
+        coefficients: none(),
+        weights: none(),
+        unweighted: false,
+        normalize: true,
+        least: f64::NEG_INFINITY,
+        lambda: 1.0,
+    };
+    for combine in [vote, Combine::Sum { coefficients: none() }, Combine::Overlap { coefficients: none() }] {
+        let mut values = Vec::new();
+        let mix = Mix { masks: Vec::new(), combine, out: Float::F32 };
+        block_on(gpu.mix(&frame, &mix, window, &mut values)).unwrap();
+        assert_eq!(values, bytes, "{mix:?}");
+    }
+}
+
+fn small_scales(gpu: &mut Gpu) {
+    let bytes = encode(Float::F32, &[0.5; 6]);
+    let window = Window { first: 0, len: 6, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let digit = Digit { shift: 20, bits: 11, prefix: 0 };
+    let query = Query { term: 0, score: Score::Scaled, digit };
+    for (scale, refused) in [(0.0, false), (1e-3, false), (1e-40, true), (f64::INFINITY, true), (f64::NAN, true)] {
+        let scales = [1.0, scale];
+        let frame = Frame { row: 4, scales: &scales, ..INPUTS };
+        let outcome = block_on(gpu.histogram(&frame, &[query], window, &mut [vec![0; 1 << 11]]));
+        assert_eq!(outcome, if refused { Err(BackendError::UnsafeValues) } else { Ok(()) }, "{scale:e}");
+    }
 }
 
 fn loss(_: &mut Gpu) {

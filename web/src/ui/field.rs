@@ -24,7 +24,8 @@ pub struct NumberProps {
 
 /// The two controls. A number outside the slider's range stays what it is; the slider stands at its end.
 pub fn number(props: &NumberProps) -> Html {
-    let steps = if props.max - props.min > 10.0 { 1.0 } else { 0.01 };
+    let range = props.max - props.min;
+    let steps = if range > 10.0 { 1.0 } else { (range / 100.0).min(0.01) };
     let slide = props.onset.reform(move |event: InputEvent| typed(&event).unwrap_or_default());
     let enter = {
         let onset = props.onset.clone();
@@ -38,7 +39,7 @@ pub fn number(props: &NumberProps) -> Html {
             }
         })
     };
-    let filled = ((props.value - props.min) / (props.max - props.min)).clamp(0.0, 1.0) * 100.0;
+    let filled = ((props.value - props.min) / range).clamp(0.0, 1.0) * 100.0;
     html! {
         <span class={classes!("number", props.unset.then_some("is-unset"))}>
             <input type="range" aria-label={props.label.clone()} min={props.min.to_string()} max={props.max.to_string()}

@@ -1,5 +1,6 @@
 // What every kernel sees. The kernel itself declares binding 3, its rows (terms, pairs, digits or hunts), and binding 6,
-// its results. `extra` holds one of: the scales of the chunk's rows, the coefficients of its groups, or what was drawn for it. Everything is a storage buffer, `head.zero` above all: no compiler may assume what it holds.
+// its results. `extra` holds one of: the scales of the chunk's rows, the coefficients of its groups, or what was drawn for
+// it. Everything is a storage buffer, `head.zero` above all: no compiler may assume what it holds.
 
 @group(0) @binding(0) var<storage, read> data: array<u32>;
 @group(0) @binding(1) var<storage, read> head: Head;

@@ -34,12 +34,13 @@ fn varied_scores(quad: u32, base: vec4<f32>) -> vec4<u32> {
 // |t| times the scale of its row.
 fn scaled_scores(term: vec4<f32>, quad: u32) -> vec4<u32> {
     let rows = (positions(quad) + vec4<u32>(head.phase)) / vec4<u32>(head.row);
-    let scales = bitcast<vec4<f32>>(vec4<u32>(extra[rows.x], extra[rows.y], extra[rows.z], extra[rows.w]));
     let inside = positions(quad) < vec4<u32>(head.len);
-    let scores = scores_of(rounded4(abs(term) * scales));
-    let vanishes = (scores < vec4<u32>(SMALLEST_NORMAL)) & (term != vec4<f32>()) & (scales != vec4<f32>());
-    refuses = refuses || any(inside & vanishes);
-    return select(vec4<u32>(), scores, inside);
+    let bits = select(vec4<u32>(), vec4<u32>(extra[rows.x], extra[rows.y], extra[rows.z], extra[rows.w]), inside);
+    refuse_outside(bits, SMALLEST_NORMAL);
+    let scores = scores_of(rounded4(abs(term) * bitcast<vec4<f32>>(bits)));
+    let vanishes = (scores < vec4<u32>(SMALLEST_NORMAL)) & (term != vec4<f32>()) & (bits != vec4<u32>());
+    refuses = refuses || any(vanishes);
+    return scores;
 }
 
 // The scores of one term's quad.

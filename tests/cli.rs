@@ -262,24 +262,7 @@ fn every_method_merges_to_the_same_folder_on_any_number_of_threads() {
     }
 }
 
-/// The methods whose coefficients come from sums over whole tensors, which a GPU rounds otherwise (see the kernel's docs).
-#[cfg(feature = "gpu")]
-const WEIGHED_BY_SUMS: [&str; 11] = [
-    "dare_linear",
-    "dare_ties",
-    "della",
-    "della_linear",
-    "karcher",
-    "model_stock",
-    "multislerp",
-    "nuslerp",
-    "ramplus_tl",
-    "sce",
-    "slerp",
-];
-
-/// Masks, coins and elected signs are the CPU's to the bit, and so are the values of most methods. A coefficient that is made
-/// of sums may be the neighbouring F32, which now and then rounds a value to the neighbouring BF16.
+/// Bytes may differ on a GPU; what is computed may not: here everything agreed to the bit (see docs), so equality is asked for.
 #[cfg(feature = "gpu")]
 #[test]
 fn the_gpu_makes_every_tensor_when_it_is_asked_to() {
@@ -299,20 +282,7 @@ fn the_gpu_makes_every_tensor_when_it_is_asked_to() {
         let counters: serde_json::Value = serde_json::from_slice(&fs::read(counters).unwrap()).unwrap();
         assert_eq!(counters["backends"], serde_json::json!({ "copy": 1, "gpu": 6 }), "{method}");
         let made_by = |device: &str| tensors(&bench.path(&format!("{method}-{device}")));
-        let (gpu, cpu) = (made_by("gpu"), made_by("cpu"));
-        if !WEIGHED_BY_SUMS.contains(&method) {
-            assert!(gpu == cpu, "{method}");
-            continue;
-        }
-        let (mut elements, mut moved) = (0, 0);
-        for (name, (_, _, bytes)) in gpu.iter().filter(|(name, _)| *name != "model.position_ids") {
-            for (x, y) in bytes.chunks(2).zip(cpu[name].2.chunks(2)) {
-                let [x, y] = [x, y].map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-                assert!(x.abs_diff(y) <= 1, "{method}: {name}: {x:#06x} {y:#06x}");
-                (elements, moved) = (elements + 1, moved + u32::from(x != y));
-            }
-        }
-        assert!(moved <= elements / 1000, "{method}: {moved} of {elements} moved");
+        assert!(made_by("gpu") == made_by("cpu"), "{method}");
     }
 }
 

@@ -317,7 +317,8 @@ fn spherical_means_leave_out_zeros_and_survive_opposites() {
     // The zero has no direction, but its norm counts.
     near(&mean(&[[0.0, 0.0], [0.0, 2.0]]), &[0.0, 1.0]);
     near(&mean(&[[0.0, 0.0], [0.0, 0.0]]), &[0.0, 0.0]);
-    assert!(mean(&[[1.0, 0.0], [-1.0, 0.0]]).iter().all(|value| value.is_finite()));
+    // Half way there is nothing: the first is the mean to begin with, and its opposite takes no step.
+    near(&mean(&[[1.0, 0.0], [-1.0, 0.0]]), &[1.0, 0.0]);
     let multislerp = method("multislerp");
     let opposite = [[1.0, 0.0], [-1.0, 0.0]];
     let tensor = Tensor::new(multislerp, 2, None, 2).each("weight", &[0.5; 2]);

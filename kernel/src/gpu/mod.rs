@@ -6,7 +6,8 @@
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the
 //! bit, except that results below the smallest normal number of F32 or BF16 may be zero. Gram matrices and norms are summed
-//! in f32 within a block of 1,024 (by rows: within a row; by columns: over a strip of rows) and in f64 from there on.
+//! in pairs of f32 (48 bits) within a block of 1,024 (by rows: within a row; by columns: over a strip of rows) and in f64 from
+//! there on, where the CPU has 53 bits: what is made of them and rounded to f32 is the same but for one time in millions.
 //!
 //! **What it declines.** 64-bit types and arithmetic, rows or columns beyond 2³⁰, and what no method asks for: two lookups in one
 //! mix, NearSwap of task vectors ([`BackendError::Unsupported`]). Inputs or terms that are NaN, infinite, from 2⁵⁸ on, or below
@@ -131,9 +132,14 @@ fn floats(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
     words(results).map(|word| f64::from(f32::from_bits(word)))
 }
 
+/// Sums of twice the width: high and low parts in turn.
+fn sums(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
+    results.chunks_exact(8).map(|parts| floats(parts).sum())
+}
+
 /// Adds the sums that the parts of groups have in `results`: `lanes` parts after `lanes` parts, which `place` knows.
 fn add_parts(results: &[u8], lanes: usize, sums: &mut [f64], place: impl Fn(usize, usize) -> usize) {
-    for (at, value) in floats(results).enumerate() {
+    for (at, value) in self::sums(results).enumerate() {
         sums[place(at / lanes, at % lanes)] += value;
     }
 }
@@ -155,16 +161,16 @@ impl Backend for Gpu {
             .collect();
         let mut sums = into.sums.clone();
         let (all, groups) = (pairs.len(), into.groups);
-        // Parts of groups that a block may have of one pair, and how many pairs' parts fit.
+        // Parts of groups that a block may have of one pair, none of them empty, and how many pairs' parts fit.
         let parts = match groups {
             Groups::Whole => 1,
-            Groups::Rows(row) => BLOCK / usize::try_from(row).unwrap_or(BLOCK).clamp(1, BLOCK) + 2,
-            Groups::Columns(_) => 2 * BLOCK,
+            Groups::Rows(row) => (BLOCK / usize::try_from(row).unwrap_or(BLOCK).clamp(1, BLOCK) + 2).min(BLOCK),
+            Groups::Columns(_) => BLOCK,
         };
-        let at_once = usize::try_from(self.binding).unwrap_or(usize::MAX) / (parts * 4);
+        let at_once = usize::try_from(self.binding).unwrap_or(usize::MAX) / (parts * 8);
         for (number, pairs) in pairs.chunks(at_once.clamp(1, all.max(1))).enumerate() {
             let first_pair = number * at_once;
-            for chunk in chunks(frame, &window, pairs.len(), pairs.len() * parts * 4, self.binding)? {
+            for chunk in chunks(frame, &window, pairs.len(), pairs.len() * parts * 8, self.binding)? {
                 let mut call = call(frame, &window, chunk, pairs);
                 let count = pairs.len() as u32;
                 let lanes = match groups {
@@ -190,7 +196,7 @@ impl Backend for Gpu {
                     }
                 };
                 let strips = call.head.strips.max(1) as usize;
-                call.results = (pairs.len() * strips * lanes * 4) as u64;
+                call.results = (pairs.len() * strips * lanes * 8) as u64;
                 call.read = call.results;
                 let place = |part: usize, lane: usize| {
                     let group = match groups {
@@ -216,17 +222,19 @@ impl Backend for Gpu {
         into: &mut [Norms],
     ) -> Result<(), BackendError> {
         let mut norms = into.to_vec();
-        for chunk in chunks(frame, &window, masks.len(), masks.len() * 8, self.binding)? {
+        for chunk in chunks(frame, &window, masks.len(), masks.len() * 16, self.binding)? {
             let mut call = masked_call(frame, masks, &window, chunk, |_, _| Ok(()))?;
             call.head.squares = u32::from(power == Power::Two);
             call.dispatches.push((Kernel::Norms, [chunk.blocks() as u32, masks.len() as u32]));
-            call.results = (masks.len() * chunk.blocks() * 8) as u64;
+            call.results = (masks.len() * chunk.blocks() * 16) as u64;
             call.read = call.results;
             let add = |results: &[u8]| {
-                for (norm, blocks) in norms.iter_mut().zip(results.chunks_exact(chunk.blocks() * 8)) {
-                    let (all, kept) = (floats(blocks).step_by(2), floats(blocks).skip(1).step_by(2));
-                    all.for_each(|block| norm.all += block);
-                    kept.for_each(|block| norm.kept += block);
+                for (norm, blocks) in norms.iter_mut().zip(results.chunks_exact(chunk.blocks() * 16)) {
+                    for block in blocks.chunks_exact(16) {
+                        let parts: Vec<f64> = floats(block).collect();
+                        norm.all += parts[0] + parts[2];
+                        norm.kept += parts[1] + parts[3];
+                    }
                 }
             };
             self.device.run(&call, add).await?;

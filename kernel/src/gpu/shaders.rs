@@ -70,6 +70,7 @@ impl Kernel {
         const BINDINGS: &str = shader!("shared/bindings.wgsl");
         const EXACT: &str = shader!("shared/exact.wgsl");
         const DECODE: &str = shader!("shared/decode.wgsl");
+        const TWOFOLD: &str = shader!("shared/twofold.wgsl");
         const SCORE: &str = shader!("shared/score.wgsl");
         const MASK: &str = shader!("shared/mask.wgsl");
         const ENCODE: &str = shader!("shared/encode.wgsl");
@@ -92,7 +93,7 @@ impl Kernel {
             Self::TiesEnd => &[SCORE, TIES, shader!("ties_end.wgsl")],
         };
         let mut wgsl = layout::prelude();
-        for fragment in [BINDINGS, EXACT, DECODE].iter().chain(own) {
+        for fragment in [BINDINGS, EXACT, DECODE, TWOFOLD].iter().chain(own) {
             wgsl += fragment;
             wgsl.push('\n');
         }

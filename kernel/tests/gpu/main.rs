@@ -25,7 +25,7 @@ use merge_studio_kernel::gpu::{Gpu, GpuError, GpuOptions};
 use pollster::block_on;
 
 /// Outputs agree to the bit; sums over a block are in f32 on the GPU.
-const TOLERANCE: Tolerance = Tolerance { ulps_of_16: 0.0, ulps_of_32: 0.0, sums: 1e-6, may_decline: true };
+const TOLERANCE: Tolerance = Tolerance { ulps_of_16: 0.0, ulps_of_32: 0.0, sums: 1e-12, may_decline: true };
 
 /// Room for one block of most cases' inputs, so that most windows are cut.
 const SMALL_BINDING: u64 = 13 << 10;

@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::error::Category;
 
 use super::json::{Pairs, duplicate, quoted, too_deep};
-use super::{DType, Foreign, HeaderError};
+use super::{DType, Foreign, HeaderError, in_order};
 
 /// The length prefix.
 const PREFIX: u64 = 8;
@@ -86,7 +86,9 @@ impl Header {
         };
         let mut header = Reader::read(text)?;
         header.data_start = data_start;
-        header.tensors.sort_by_key(|entry| (entry.start, entry.end));
+        // By their beginnings; of those that begin together, the empty ones come first.
+        let by_end = in_order(std::mem::take(&mut header.tensors), |entry| entry.end);
+        header.tensors = in_order(by_end, |entry| entry.start);
         header.check(data_len)?;
         Ok(header)
     }

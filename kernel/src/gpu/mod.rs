@@ -138,9 +138,9 @@ fn sums(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
 }
 
 /// Adds the sums that the parts of groups have in `results`: `lanes` parts after `lanes` parts, which `place` knows.
-fn add_parts(results: &[u8], lanes: usize, sums: &mut [f64], place: impl Fn(usize, usize) -> usize) {
-    for (at, value) in self::sums(results).enumerate() {
-        sums[place(at / lanes, at % lanes)] += value;
+fn add_parts(results: &[u8], lanes: usize, into: &mut [f64], place: impl Fn(usize, usize) -> usize) {
+    for (at, value) in sums(results).enumerate() {
+        into[place(at / lanes, at % lanes)] += value;
     }
 }
 
@@ -230,11 +230,9 @@ impl Backend for Gpu {
             call.read = call.results;
             let add = |results: &[u8]| {
                 for (norm, blocks) in norms.iter_mut().zip(results.chunks_exact(chunk.blocks() * 16)) {
-                    for block in blocks.chunks_exact(16) {
-                        let parts: Vec<f64> = floats(block).collect();
-                        norm.all += parts[0] + parts[2];
-                        norm.kept += parts[1] + parts[3];
-                    }
+                    let (all, kept) = (sums(blocks).step_by(2), sums(blocks).skip(1).step_by(2));
+                    all.for_each(|block| norm.all += block);
+                    kept.for_each(|block| norm.kept += block);
                 }
             };
             self.device.run(&call, add).await?;

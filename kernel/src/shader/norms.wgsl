@@ -1,5 +1,5 @@
-// Σ|t| and Σ|masked t|, or Σt² and Σ(masked t)², of one block and one term a workgroup, in numbers of twice f32's width: high
-// parts and low ones. The host adds the blocks in f64.
+// Σ|t| and Σ|masked t|, or Σt² and Σ(masked t)², of one block and one term a workgroup, in numbers of twice f32's width: of each sum
+// the high part and the low one. The host adds the blocks in f64.
 // CPU twin: `norms` in `kernel::cpu`.
 
 @group(0) @binding(6) var<storage, read_write> results: array<vec4<f32>>;
@@ -22,7 +22,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let totals = block_sum(lane, sums);
     if lane == 0u {
-        results[group.y * head.blocks + group.x] = totals;
+        results[group.y * head.blocks + group.x] = totals.xzyw;
     }
     report();
 }

@@ -39,6 +39,7 @@ fn texts_that_yaml_1_1_reads_otherwise_are_quoted() {
         parameters: settings("normalize", Setting::Scalar(Value::Flag(false))),
         dtype: Some(FloatName::Bfloat16),
         out_dtype: None,
+        ..Recipe::default()
     };
     let text = "models:
   - model: \"1e5\"
@@ -123,7 +124,8 @@ prop_compose! {
         let shared: Settings =
             [("lambda".to_owned(), lambda), ("normalize".to_owned(), Setting::Scalar(Value::Flag(flag)))].into();
         let models = names.into_iter().map(|model| ModelEntry { model, parameters: parameters.clone() }).collect();
-        Recipe { merge_method: "ties".into(), base_model: Some(base), models, parameters: shared, dtype, out_dtype }
+        Recipe {
+ merge_method: "ties".into(), base_model: Some(base), models, parameters: shared, dtype, out_dtype, ..Recipe::default() }
     }
 }
 

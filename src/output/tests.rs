@@ -51,7 +51,7 @@ fn recipe() -> Recipe {
 }
 
 fn source(input: usize, name: &str, dtype: DType) -> SourceTensor {
-    SourceTensor { input, name: name.into(), dtype, file: 0, offset: 0, len: 8 }
+    SourceTensor { input, name: name.into(), dtype, file: 0, offset: 0, len: 8, assembly: None }
 }
 
 /// Two models: one tensor merged, one copied, one left out. The second model gives the configuration.
@@ -88,7 +88,12 @@ fn plan(files: usize) -> Plan {
         offset: 100,
         len: 8,
     };
-    let input = |model, name: &str| PlannedInput { name: name.into(), model, fingerprint: format!("{model}{model}ff") };
+    let input = |model, name: &str| PlannedInput {
+        name: name.into(),
+        model,
+        fingerprint: format!("{model}{model}ff"),
+        ..PlannedInput::default()
+    };
     Plan {
         method: "linear".into(),
         inputs: vec![input(0, "owner/first"), input(1, "./second|`x`")],
@@ -100,6 +105,7 @@ fn plan(files: usize) -> Plan {
         left_out: vec![LeftOut { input: 0, tensor: "lm_head.weight".into(), reason: LeftOutReason::Tied }],
         notices: vec![PlanNotice::NoTokenizer { input: "owner/first".into() }],
         seed: u64::MAX,
+        ..Plan::default()
     }
 }
 

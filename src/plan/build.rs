@@ -54,6 +54,7 @@ pub fn plan(
                 name: input.name.clone(),
                 model: input.index,
                 fingerprint: input.model.fingerprint.clone(),
+                adapter: None,
             })
             .collect(),
         donor: planner.donor,
@@ -62,6 +63,7 @@ pub fn plan(
         left_out: draft.left_out,
         notices,
         seed: options.seed,
+        row_maps: Vec::new(),
     })
 }
 
@@ -213,6 +215,7 @@ impl<'a> Planner<'a> {
                     file: found.tensor.file,
                     offset: found.tensor.offset,
                     len: found.tensor.len,
+                    assembly: None,
                 })
                 .collect(),
             file: 0,

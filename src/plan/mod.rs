@@ -25,7 +25,7 @@ use crate::kernel::{Float, Precision};
 use crate::method::{CoinKey, Resolved};
 
 /// A merge, ready to run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The method's id.
     pub method: String,
@@ -43,10 +43,12 @@ pub struct Plan {
     pub notices: Vec<PlanNotice>,
     /// The seed of the random methods.
     pub seed: u64,
+    /// Where rows of vocabularies come from; [`Assembly::rows`] counts in it.
+    pub row_maps: Vec<RowMap>,
 }
 
 /// One input of a plan.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlannedInput {
     /// The name in the recipe.
     pub name: String,
@@ -54,6 +56,8 @@ pub struct PlannedInput {
     pub model: usize,
     /// That model's fingerprint.
     pub fingerprint: String,
+    /// The adapter that is applied to it (`model+adapter`): an input of its own, whose tensors only changes are made of.
+    pub adapter: Option<usize>,
 }
 
 /// One output tensor.
@@ -115,7 +119,7 @@ pub enum CopyReason {
 }
 
 /// One tensor of one input.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceTensor {
     /// Index into [`Plan::inputs`].
     pub input: usize,
@@ -129,6 +133,53 @@ pub struct SourceTensor {
     pub offset: u64,
     /// Length in bytes.
     pub len: u64,
+    /// What is done to its numbers before a method sees them; most often nothing.
+    pub assembly: Option<Box<Assembly>>,
+}
+
+/// How a source's numbers come from more than its own stretch of a file: widened, a low-rank change added, rows put in the order
+/// of the output's vocabulary. In this order, in f32 (f64 where the source is F64), and not rounded back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Assembly {
+    /// A LoRA adapter's change.
+    pub change: Option<LowRank>,
+    /// Index into [`Plan::row_maps`].
+    pub rows: Option<usize>,
+}
+
+/// `scale` · B·A, added to a matrix.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LowRank {
+    /// A: rank × columns.
+    pub down: SourceTensor,
+    /// B: rows × rank.
+    pub up: SourceTensor,
+    /// The rank.
+    pub rank: u64,
+    /// alpha / rank, or with rank-stabilised LoRA alpha / √rank.
+    pub scale: f64,
+    /// Whether the matrix is stored transposed (`fan_in_fan_out`): then (B·A)ᵀ is added.
+    pub transposed: bool,
+}
+
+/// The rows of a vocabulary's tensor, from the first to the last, in runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowMap {
+    /// How many rows, and where they come from.
+    pub runs: Vec<(u64, RowOrigin)>,
+}
+
+/// Where a run of rows comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RowOrigin {
+    /// The source's own, from this row on.
+    Own(u64),
+    /// The mean of rows of the job's sources, from these (index into [`Plan::inputs`], row) on; of one, that row itself.
+    Mean(Vec<(usize, u64)>),
+    /// Zeros.
+    Zero,
+    /// The mean of all rows before the run: what pads a vocabulary.
+    MeanAbove,
 }
 
 /// One weight file of the output.

@@ -38,14 +38,155 @@ pub struct Recipe {
     pub merge_method: String,
     /// `base_model`: a name, in the list of models or not.
     pub base_model: Option<String>,
-    /// `models`, in order.
+    /// `models`, in order; empty where there are `slices` or `modules`.
     pub models: Vec<ModelEntry>,
+    /// `slices`, in the order of the output's layers.
+    pub slices: Vec<Slice>,
+    /// `modules`: the parts of a model that has several, each with models or slices of its own.
+    pub modules: Vec<Module>,
     /// The recipe's own `parameters`.
     pub parameters: Settings,
     /// `dtype`: the type of the result unless `out_dtype` says otherwise.
     pub dtype: Option<FloatName>,
     /// `out_dtype`.
     pub out_dtype: Option<FloatName>,
+    /// `tokenizer`, or what `tokenizer_source` says of it.
+    pub tokenizer: Option<TokenizerRule>,
+    /// `chat_template`: `auto`, a built-in name, or a Jinja text.
+    pub chat_template: Option<String>,
+}
+
+impl Recipe {
+    /// The parts that are merged each by itself: `modules`, or the recipe's own models or slices as one part called `default`.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        if self.modules.is_empty() {
+            let parameters = None;
+            return vec![Part { name: DEFAULT_MODULE, models: &self.models, slices: &self.slices, parameters }];
+        }
+        self.modules
+            .iter()
+            .map(|Module { name, models, slices, parameters }| Part {
+                name,
+                models,
+                slices,
+                parameters: Some(parameters),
+            })
+            .collect()
+    }
+}
+
+/// The name of the only part of a model that has one.
+pub const DEFAULT_MODULE: &str = "default";
+
+/// A part of the merge: all of a model, or one of its modules. Either `models` or `slices` is empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// The module's name.
+    pub name: &'a str,
+    /// Whole models, layer by layer.
+    pub models: &'a [ModelEntry],
+    /// Ranges of layers.
+    pub slices: &'a [Slice],
+    /// The module's own `parameters`.
+    pub parameters: Option<&'a Settings>,
+}
+
+/// One entry of `slices`: as many layers of the output as each of its sources has in its range.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// `sources`, in order.
+    pub sources: Vec<SliceSource>,
+    /// A `base_model` for this slice alone.
+    pub base_model: Option<String>,
+    /// The slice's `parameters`.
+    pub parameters: Settings,
+}
+
+/// One entry of a slice's `sources`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SliceSource {
+    /// The name or path, as written.
+    pub model: String,
+    /// `layer_range`: first layer, and the one after the last. May be empty; mergekit takes a reversed range for an empty one.
+    pub layers: (u64, u64),
+    /// Its own `parameters`.
+    pub parameters: Settings,
+}
+
+/// One entry of `modules`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Module {
+    /// Its key: what the architecture calls the part.
+    pub name: String,
+    /// `models`; empty where there are `slices`.
+    pub models: Vec<ModelEntry>,
+    /// `slices`.
+    pub slices: Vec<Slice>,
+    /// The module's `parameters`.
+    pub parameters: Settings,
+}
+
+/// `tokenizer`: the output's vocabulary, and where the embeddings of its tokens come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TokenizerRule {
+    /// `source`.
+    pub source: TokenizerSource,
+    /// `tokens`, in order: tokens with a rule of their own, which are added where the source lacks them.
+    pub tokens: Vec<(String, TokenRule)>,
+    /// `pad_to_multiple_of`: rows of embedding and head are filled up to a multiple of this.
+    pub pad_to_multiple_of: Option<u64>,
+}
+
+/// Whose vocabulary the output has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenizerSource {
+    /// The base's tokens, then those that only the others have.
+    #[default]
+    Union,
+    /// The base's; without a base, the first model's.
+    Base,
+    /// That of the model of this name.
+    Model(String),
+}
+
+/// Where one token's embedding comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRule {
+    /// `source`; without one, as for any other token.
+    pub source: Option<TokenSource>,
+    /// `force`: also for models that have the token.
+    pub force: bool,
+}
+
+/// `source` of one token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TokenSource {
+    /// `kind: zero`.
+    Zero,
+    /// The same token of a model.
+    Model(String),
+    /// `kind: model_token` with `token`: another token of a model.
+    Token {
+        /// The model's name.
+        model: String,
+        /// The token.
+        token: String,
+    },
+    /// `kind: model_token` with `token_id`: a row of a model.
+    Id {
+        /// The model's name.
+        model: String,
+        /// The row.
+        id: u64,
+    },
+}
+
+/// A model's name in its parts: the model, and the adapter behind a `+`.
+pub fn split_adapter(name: &str) -> (&str, Option<&str>) {
+    match name.split_once('+') {
+        Some((model, adapter)) => (model, Some(adapter)),
+        None => (name, None),
+    }
 }
 
 /// One entry of `models`.

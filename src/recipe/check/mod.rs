@@ -120,6 +120,7 @@ impl Checker<'_> {
             parameters: settings(shared),
             dtype,
             out_dtype,
+            ..Recipe::default()
         })
     }
 

@@ -45,16 +45,8 @@ fn example(id: &str) -> String {
 }
 
 fn plan() -> Plan {
-    Plan {
-        method: "ties".to_owned(),
-        inputs: vec![plan::PlannedInput { name: "a".to_owned(), model: 0, fingerprint: "print".to_owned() }],
-        donor: 0,
-        jobs: Vec::new(),
-        files: Vec::new(),
-        left_out: Vec::new(),
-        notices: Vec::new(),
-        seed: 0,
-    }
+    let input = plan::PlannedInput { name: "a".to_owned(), fingerprint: "print".to_owned(), ..Default::default() };
+    Plan { method: "ties".to_owned(), inputs: vec![input], ..Plan::default() }
 }
 
 /// A state whose plan was asked for and came.

@@ -94,6 +94,13 @@ impl Config {
             text,
         })
     }
+
+    /// The entries of the list called `key`, as JSON each; of the language model's, where the configuration is of several parts.
+    pub fn list(&self, key: &str) -> Option<Vec<String>> {
+        let root: serde_json::Map<String, Value> = serde_json::from_str(&self.text).ok()?;
+        let list = root.get(key).or_else(|| root.get("text_config")?.get(key))?.as_array()?;
+        Some(list.iter().map(Value::to_string).collect())
+    }
 }
 
 /// serde_json's words end in a position, which is told apart from them here.

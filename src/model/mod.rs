@@ -8,11 +8,13 @@ mod family;
 mod fingerprint;
 mod names;
 mod open;
+mod section;
 mod vocabulary;
 mod weights;
 
 pub use error::{ModelError, OtherFormat};
 pub use open::{MAX_SMALL_FILE, open};
+pub use section::Section;
 
 use std::collections::BTreeMap;
 

@@ -1,29 +1,96 @@
-//! The output's config.json: the donor's, with the element type set to the output's.
+//! The output's config.json: the donor's, with the element type set to the output's, and its layers to those of the slices.
 
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::format::{DType, in_order};
-use crate::plan::Plan;
+use super::edit::edit;
+use crate::format::DType;
+use crate::model::Model;
+use crate::plan::{LayerSource, Plan, SectionLayers};
 
 /// Keys that hold the element type: transformers 5 writes `dtype`, older ones `torch_dtype`.
 const TYPE_KEYS: [&str; 2] = ["dtype", "torch_dtype"];
-/// Parts of a configuration that may say the type again, for the language model inside a larger one.
-const NESTED: [&str; 1] = ["text_config"];
+
+/// The configuration's part for what looks at pictures.
+const VISION: &str = "vision_config";
+
+/// Keys that hold the number of layers, by the part of the model that they count.
+const LAYER_COUNTS: [(&str, &[&str]); 4] = [
+    ("encoder", &["num_hidden_layers", "num_layers", "encoder_layers"]),
+    ("decoder", &["num_decoder_layers", "decoder_layers"]),
+    ("vision_", &["num_hidden_layers", "depth"]),
+    ("", &["num_hidden_layers", "n_layer", "n_layers", "num_layers", "num_decoder_layers"]),
+];
+
+/// Keys of lists that have an entry a layer, in configurations where they are lists.
+const A_LAYER_EACH: [&str; 10] = [
+    "layer_types",
+    "layers_block_type",
+    "block_types",
+    "mlp_layer_types",
+    "no_rope_layers",
+    "num_key_value_heads",
+    "num_attention_heads",
+    "num_kv_heads",
+    "num_query_heads",
+    "intermediate_size",
+];
+
+/// Keys of lists that name layers by their numbers.
+const LAYER_NUMBERS: [&str; 4] = ["mlp_only_layers", "cross_attention_layers", "full_attn_idxs", "attn_layer_indices"];
 
 /// `text` with its element types set to `dtype`, and every other byte as it stands.
-///
-/// Only keys that are there are set. A text that is not a JSON object is returned unchanged: opening the model has said so.
 pub(super) fn with_dtype(text: &str, dtype: DType) -> String {
     let Some(name) = torch_name(dtype) else { return text.to_owned() };
-    let mut places = Vec::new();
-    find(text, text, &mut places);
-    let mut edited = text.to_owned();
-    for (start, end) in in_order(places, |(start, _)| u64::MAX - *start as u64) {
-        edited.replace_range(start..end, &format!("\"{name}\""));
-    }
-    edited
+    edit(text, &|part, key, _| (part != VISION && TYPE_KEYS.contains(&key)).then(|| format!("\"{name}\"")))
+}
+
+/// `text` with as many layers as `plan` has, where slices say how many: their number, lists with an entry a layer (taken from the
+/// configuration of the model that gives the layer, where it has such a list), and lists of layer numbers.
+pub(super) fn with_layers(text: &str, plan: &Plan, models: &[Model]) -> String {
+    plan.layers.iter().fold(text.to_owned(), |text, section| with_section(&text, section, plan, models))
+}
+
+fn with_section(text: &str, section: &SectionLayers, plan: &Plan, models: &[Model]) -> String {
+    let SectionLayers { section, layers } = section;
+    let counts = LAYER_COUNTS.iter().find(|(name, _)| section.starts_with(name)).map_or(&[][..], |(_, keys)| keys);
+    let vision = section.starts_with("vision_");
+    // How many layers the donor has: the length of its lists with an entry a layer.
+    let count = |part: &str, key: &str, value: &str| {
+        ((part == VISION) == vision && counts.contains(&key)).then(|| value.parse().ok())?
+    };
+    let was = std::cell::Cell::new(None::<usize>);
+    let text = edit(text, &|part, key, value| {
+        let number = count(part, key, value)?;
+        was.set(was.get().or(Some(number)));
+        Some(layers.len().to_string())
+    });
+    let Some(was) = was.get().filter(|_| !vision) else { return text };
+    edit(&text, &|part, key, value| {
+        if part == VISION {
+            return None;
+        }
+        if A_LAYER_EACH.contains(&key) {
+            let own: Vec<&RawValue> = serde_json::from_str(value).ok().filter(|list: &Vec<_>| list.len() == was)?;
+            let entries: Option<Vec<String>> =
+                layers.iter().map(|layer| entry(key, *layer, plan, models, &own)).collect();
+            return Some(format!("[{}]", entries?.join(", ")));
+        }
+        if LAYER_NUMBERS.contains(&key) {
+            let own: Vec<u64> = serde_json::from_str(value).ok()?;
+            let kept = layers.iter().enumerate().filter(|(_, source)| own.contains(&source.layer));
+            return Some(format!("[{}]", kept.map(|(at, _)| at.to_string()).collect::<Vec<_>>().join(", ")));
+        }
+        None
+    })
+}
+
+/// The entry of the list called `key` for one layer of the output: of the model that the layer is of, or the donor's.
+fn entry(key: &str, layer: LayerSource, plan: &Plan, models: &[Model], donors: &[&RawValue]) -> Option<String> {
+    let config = plan.inputs.get(layer.input).and_then(|input| models.get(input.model)?.config.as_ref());
+    let theirs = config.and_then(|config| config.list(key)?.into_iter().nth(layer.layer as usize));
+    theirs.or_else(|| donors.get(layer.layer as usize).or(donors.last()).map(|value| value.get().to_owned()))
 }
 
 /// The type that a reader of the config should expect: the one that most of the output's float elements have.
@@ -33,22 +100,6 @@ pub(super) fn output_dtype(plan: &Plan) -> Option<DType> {
         *elements.entry(job.dtype).or_default() += job.len / job.dtype.size();
     }
     elements.into_iter().max_by_key(|&(_, count)| count).map(|(dtype, _)| dtype)
-}
-
-/// Collects where in `whole` the types of `object`, a part of it, stand.
-fn find(whole: &str, object: &str, places: &mut Vec<(usize, usize)>) {
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object) else { return };
-    for key in TYPE_KEYS {
-        if let Some(value) = members.get(key) {
-            let start = value.get().as_ptr() as usize - whole.as_ptr() as usize;
-            places.push((start, start + value.get().len()));
-        }
-    }
-    for key in NESTED {
-        if let Some(value) = members.get(key) {
-            find(whole, value.get(), places);
-        }
-    }
 }
 
 fn torch_name(dtype: DType) -> Option<&'static str> {
@@ -64,6 +115,33 @@ fn torch_name(dtype: DType) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::PlannedInput;
+
+    /// A plan whose layers are those of these numbers, of the only input.
+    fn with(section: &str, layers: &[u64]) -> Plan {
+        let layers = layers.iter().map(|&layer| LayerSource { input: 0, layer }).collect();
+        let sections = vec![SectionLayers { section: section.to_owned(), layers }];
+        Plan { inputs: vec![PlannedInput::default()], layers: sections, ..Plan::default() }
+    }
+
+    #[test]
+    fn slices_set_the_number_of_layers_and_what_is_said_of_each() {
+        let before = r#"{"num_hidden_layers": 3, "n_head": 3, "layer_types": ["a", "b", "c"], "eos_token_id": [1, 2, 3],
+            "mlp_only_layers": [0, 2], "vision_config": {"num_hidden_layers": 7}}"#;
+        let after = r#"{"num_hidden_layers": 4, "n_head": 3, "layer_types": ["a", "b", "b", "c"], "eos_token_id": [1, 2, 3],
+            "mlp_only_layers": [0, 3], "vision_config": {"num_hidden_layers": 7}}"#;
+        assert_eq!(with_layers(before, &with("default", &[0, 1, 1, 2]), &[]), after);
+        assert_eq!(with_layers(before, &Plan::default(), &[]), before);
+    }
+
+    #[test]
+    fn each_part_has_its_own_number_of_layers() {
+        let before = r#"{"num_layers": 3, "num_decoder_layers": 5, "vision_config": {"depth": 7}}"#;
+        let set = |section| with_layers(before, &with(section, &[0]), &[]);
+        assert_eq!(set("encoder"), before.replace('3', "1"));
+        assert_eq!(set("decoder"), before.replace('5', "1"));
+        assert_eq!(set("vision_tower"), before.replace('7', "1"));
+    }
 
     #[test]
     fn only_the_type_changes_and_order_and_style_stay() {

@@ -42,10 +42,6 @@ fn shape(key: Option<&str>, expected: Expected, found: Found) -> Kind {
     Kind::Shape { key: key.map(Into::into), expected, found }
 }
 
-fn not_supported(feature: Feature) -> Kind {
-    Kind::NotSupported { feature }
-}
-
 #[test]
 fn the_examples_are_clean() {
     for example in examples() {
@@ -63,7 +59,7 @@ fn structure() {
         "dtype: float16",
         &[(1, 1, Kind::MissingKey { key: "merge_method".into() }), (1, 1, Kind::MissingKey { key: "models".into() })],
     );
-    assert_problems("models: []\nmerge_method: linear", &[(1, 9, Kind::NoModels)]);
+    assert_problems("models: []\nmerge_method: linear", &[(1, 9, Kind::NoEntries { key: "models".into() })]);
     assert_problems(
         "models: {model: a}\nmerge_method: linear",
         &[(1, 9, shape(Some("models"), Expected::List, Found::Mapping))],
@@ -88,23 +84,21 @@ fn structure() {
         ],
     );
     assert_problems(&linear("parameters:\n  1: 2\n"), &[(8, 3, Kind::KeyNotText { found: Found::Number(1.0) })]);
-    assert_problems(&linear("parameters: ~\nbase_model: ~\ndtype: ~\nslices: []\nmodules: {}\ntokenizer:\n"), &[]);
+    assert_problems(
+        &linear("parameters: ~\nbase_model: ~\ndtype: ~\nslices: []\nmodules: {}\ntokenizer:\nchat_template: ''\n"),
+        &[],
+    );
 }
 
 #[test]
 fn what_is_still_to_come_is_refused_by_name() {
-    for (key, feature) in [
-        ("slices: [{sources: []}]", Feature::Slices),
-        ("modules: {text: {}}", Feature::Modules),
-        ("tokenizer: {}", Feature::Tokenizer),
-        ("tokenizer_source: union", Feature::TokenizerSource),
-        ("chat_template: auto", Feature::ChatTemplate),
-    ] {
-        assert_problems(&linear(key), &[(7, 1, not_supported(feature))]);
-    }
-    assert_problems("slices: [{sources: []}]\nmerge_method: linear", &[(1, 1, not_supported(Feature::Slices))]);
-    assert_problems("models: [{model: a+l}]\nmerge_method: karcher", &[(1, 18, not_supported(Feature::Lora))]);
-    assert_problems(&linear("base_model: {model: x}"), &[(7, 13, not_supported(Feature::ModelMapping))]);
+    let feature = Feature::OverrideArchitecture;
+    assert_problems(
+        &linear("base_model: {model: a, override_architecture: X}"),
+        &[(7, 24, Kind::NotSupported { feature })],
+    );
+    let feature = Feature::SeveralDocuments;
+    assert_problems(&linear("---\nmodels: []\n"), &[(7, 1, Kind::NotSupported { feature })]);
 }
 
 #[test]
@@ -192,7 +186,10 @@ fn misplaced_keys_move_where_they_count() {
     assert_eq!(fixed(&text), linear("parameters:\ndtype: float16\n"));
 
     let text = ties("      weight: 1\n      lambda: 2", "");
-    assert_problems(&text, &[(5, 7, Kind::SharedUnderModel { parameter: "lambda".into() })]);
+    assert_problems(
+        &text,
+        &[(5, 7, Kind::SharedUnderModel { parameter: "lambda".into(), belongs: Place::Parameters })],
+    );
     assert_eq!(
         fixed(&text),
         ties("      weight: 1", "parameters:\n  lambda: 2\n").trim_end_matches('\n').to_owned() + "\n"

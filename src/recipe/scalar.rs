@@ -162,6 +162,15 @@ pub(super) fn number_of(text: &str) -> Option<f64> {
     text.replace('_', "").parse().ok()
 }
 
+/// What pydantic makes of a text where a whole number is wanted: digits with single underscores between them, and `.0` behind.
+pub(super) fn whole_of(text: &str) -> Option<f64> {
+    let (sign, digits) = signed(text.trim());
+    let (digits, zeros) = digits.split_once('.').unwrap_or((digits, "0"));
+    let groups = || digits.split('_').all(|group| !group.is_empty() && all(group, |digit| digit.is_ascii_digit()));
+    let valid = !zeros.is_empty() && all(zeros, |zero| zero == '0') && groups();
+    valid.then(|| digits.replace('_', "").parse::<f64>().ok()).flatten().map(|magnitude| sign * magnitude)
+}
+
 /// What pydantic makes of a text where a flag is wanted.
 pub(super) fn flag_of(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
@@ -227,6 +236,18 @@ mod tests {
         assert_eq!(number_of("Infinity"), Some(f64::INFINITY));
         for text in ["", "0x10", "1__0", "_1", "1_", "1:30", "0,5", "abc", "true"] {
             assert_eq!(number_of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_a_whole_number_where_pydantic_says_so() {
+        for (text, expected) in
+            [("2", 2.0), (" 1 ", 1.0), ("-1", -1.0), ("+2", 2.0), ("1_000", 1000.0), ("1.00", 1.0), ("01", 1.0)]
+        {
+            assert_eq!(whole_of(text), Some(expected), "{text}");
+        }
+        for text in ["", "1.5", "0x10", "1e3", "1_", "_1", "1__0", "1.", "1.0_0", ".0", "- 1", "٣"] {
+            assert_eq!(whole_of(text), None, "{text}");
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::check::words;
 use super::scalar::{self, Scalar};
-use super::{Recipe, Setting, Settings, Value};
+use super::{ModelEntry, Recipe, Setting, Settings, Slice, TokenSource, TokenizerRule, TokenizerSource, Value};
 
 /// The recipe as YAML.
 ///
@@ -11,14 +12,15 @@ use super::{Recipe, Setting, Settings, Value};
 /// written but refused when read, and a list of no filters, which comes back as a list of no values (both mean nothing).
 pub fn write(recipe: &Recipe) -> String {
     let mut yaml = String::new();
-    if recipe.models.is_empty() {
-        yaml.push_str("models: []\n");
+    if recipe.modules.is_empty() {
+        merged(&mut yaml, 0, &recipe.models, &recipe.slices);
     } else {
-        yaml.push_str("models:\n");
+        yaml.push_str("modules:\n");
     }
-    for entry in &recipe.models {
-        line(&mut yaml, 2, format_args!("- model: {}", plain_or_quoted(&entry.model)));
-        settings(&mut yaml, 4, &entry.parameters);
+    for module in &recipe.modules {
+        line(&mut yaml, 2, format_args!("{}:", plain_or_quoted(&module.name)));
+        merged(&mut yaml, 4, &module.models, &module.slices);
+        settings(&mut yaml, 4, &module.parameters);
     }
     line(&mut yaml, 0, format_args!("merge_method: {}", plain_or_quoted(&recipe.merge_method)));
     if let Some(base) = &recipe.base_model {
@@ -30,7 +32,106 @@ pub fn write(recipe: &Recipe) -> String {
             line(&mut yaml, 0, format_args!("{key}: {}", float.name()));
         }
     }
+    if let Some(rule) = &recipe.tokenizer {
+        tokenizer(&mut yaml, rule);
+    }
+    if let Some(template) = &recipe.chat_template {
+        text(&mut yaml, "chat_template", template);
+    }
     yaml
+}
+
+/// `models`, or `slices`.
+fn merged(yaml: &mut String, indent: usize, models: &[ModelEntry], slices: &[Slice]) {
+    if slices.is_empty() {
+        line(yaml, indent, format_args!("models:{}", if models.is_empty() { " []" } else { "" }));
+        for entry in models {
+            line(yaml, indent + 2, format_args!("- model: {}", plain_or_quoted(&entry.model)));
+            settings(yaml, indent + 4, &entry.parameters);
+        }
+        return;
+    }
+    line(yaml, indent, format_args!("slices:"));
+    for slice in slices {
+        line(yaml, indent + 2, format_args!("- sources:{}", if slice.sources.is_empty() { " []" } else { "" }));
+        for source in &slice.sources {
+            line(yaml, indent + 6, format_args!("- model: {}", plain_or_quoted(&source.model)));
+            line(yaml, indent + 8, format_args!("layer_range: [{}, {}]", source.layers.0, source.layers.1));
+            settings(yaml, indent + 8, &source.parameters);
+        }
+        if let Some(base) = &slice.base_model {
+            line(yaml, indent + 4, format_args!("base_model: {}", plain_or_quoted(base)));
+        }
+        settings(yaml, indent + 4, &slice.parameters);
+    }
+}
+
+fn tokenizer(yaml: &mut String, rule: &TokenizerRule) {
+    line(yaml, 0, format_args!("tokenizer:"));
+    let source = match &rule.source {
+        TokenizerSource::Union => "union".to_owned(),
+        TokenizerSource::Base => "base".to_owned(),
+        // As a text it would be the word.
+        TokenizerSource::Model(name) if words::TOKENIZER_SOURCES.contains(&name.as_str()) => {
+            format!("{{model: {}}}", plain_or_quoted(name))
+        }
+        TokenizerSource::Model(name) => plain_or_quoted(name),
+    };
+    line(yaml, 2, format_args!("source: {source}"));
+    if let Some(multiple) = rule.pad_to_multiple_of {
+        line(yaml, 2, format_args!("pad_to_multiple_of: {multiple}"));
+    }
+    if !rule.tokens.is_empty() {
+        line(yaml, 2, format_args!("tokens:"));
+    }
+    for (token, rule) in &rule.tokens {
+        let bare = rule.source.is_none() && !rule.force;
+        line(yaml, 4, format_args!("{}:{}", plain_or_quoted(token), if bare { " {}" } else { "" }));
+        let other = match &rule.source {
+            None => None,
+            Some(TokenSource::Model(name)) => {
+                line(yaml, 6, format_args!("source: {}", plain_or_quoted(name)));
+                None
+            }
+            Some(TokenSource::Zero) => {
+                line(yaml, 6, format_args!("source:"));
+                line(yaml, 8, format_args!("kind: zero"));
+                None
+            }
+            Some(TokenSource::Token { model, token }) => Some((model, "token", plain_or_quoted(token))),
+            Some(TokenSource::Id { model, id }) => Some((model, "token_id", id.to_string())),
+        };
+        if let Some((model, key, value)) = other {
+            line(yaml, 6, format_args!("source:"));
+            line(yaml, 8, format_args!("kind: model_token"));
+            line(yaml, 8, format_args!("model: {}", plain_or_quoted(model)));
+            line(yaml, 8, format_args!("{key}: {value}"));
+        }
+        if rule.force {
+            line(yaml, 6, format_args!("force: true"));
+        }
+    }
+}
+
+/// A text that may have several lines: as they are where YAML keeps them so, else in quotation marks.
+fn text(yaml: &mut String, key: &str, text: &str) {
+    let lines = text.strip_suffix('\n').unwrap_or(text);
+    let kept = lines.contains('\n')
+        && lines.split('\n').all(|line| !line.ends_with(' ') && line.chars().all(is_plain))
+        && !lines.starts_with([' ', '\n'])
+        && !lines.ends_with('\n');
+    if !kept {
+        return line(yaml, 0, format_args!("{key}: {}", plain_or_quoted(text)));
+    }
+    line(yaml, 0, format_args!("{key}: |{}", if lines.len() == text.len() { "-" } else { "" }));
+    for written in lines.split('\n') {
+        line(yaml, if written.is_empty() { 0 } else { 2 }, format_args!("{written}"));
+    }
+}
+
+/// Characters that no YAML reader minds.
+fn is_plain(character: char) -> bool {
+    character == ' ' || character.is_alphanumeric() || character.is_ascii_graphic()
 }
 
 fn line(yaml: &mut String, indent: usize, text: std::fmt::Arguments<'_>) {
@@ -114,7 +215,7 @@ pub(super) fn plain_or_quoted(text: &str) -> String {
         && !text.contains(": ")
         && !text.contains(" #")
         && !text.ends_with(':')
-        && text.chars().all(|character| character == ' ' || (character.is_alphanumeric() || character.is_ascii_graphic()));
+        && text.chars().all(is_plain);
     if plain { text.to_owned() } else { quoted(text) }
 }
 

@@ -24,6 +24,15 @@ impl<'n> Parameters<'n> {
     }
 }
 
+/// Whose `parameters` they are.
+#[derive(Clone, Copy)]
+pub(super) struct Owner<'n> {
+    /// Where they stand.
+    pub(super) place: Place,
+    /// The mapping under whose `parameters` those would count that are for all models.
+    pub(super) shared: (&'n Map, Place),
+}
+
 /// What the values of one parameter must be.
 #[derive(Clone, Copy)]
 struct Wanted<'p> {
@@ -32,15 +41,15 @@ struct Wanted<'p> {
     info: Option<&'p ParameterInfo>,
 }
 
-impl Checker<'_> {
-    /// Reads the `parameters` of a model or of the recipe. None if they are no mapping.
-    pub(super) fn parameters<'n>(
+impl<'a> Checker<'a> {
+    /// Reads the `parameters` of a mapping. None if there are none.
+    pub(super) fn parameters_of(
         &mut self,
-        node: &'n Node,
-        place: Place,
-        root: &Map,
+        map: &'a Map,
+        owner: Owner<'_>,
         method: Option<&MethodInfo>,
-    ) -> Option<Parameters<'n>> {
+    ) -> Option<Parameters<'a>> {
+        let node = &map.get("parameters")?.value;
         let map = match &node.data {
             Data::Map(map) => map,
             Data::Scalar(Scalar::Null) => return None,
@@ -52,14 +61,12 @@ impl Checker<'_> {
         let mut settings = Settings::new();
         for pair in &map.pairs {
             let Some(name) = pair.key.text() else {
-                let kind = ProblemKind::KeyNotText { found: found(&pair.key) };
-                let fix = fixes::quote(self.lines, pair.key.span);
-                self.problems.push(Problem::new(pair.key.span, kind).with(fix));
+                self.key_not_text(pair);
                 continue;
             };
             let info = method.and_then(|method| method.parameter(name));
             if let Some(method) = method {
-                self.belongs(pair, name, map, place, root, method);
+                self.belongs(pair, name, map, owner, method);
             }
             if let Some(setting) = self.setting(Wanted { name, info }, &pair.value) {
                 settings.insert(name.to_owned(), setting);
@@ -68,13 +75,21 @@ impl Checker<'_> {
         Some(Parameters { settings, pairs: &map.pairs })
     }
 
+    /// A name of one's own that YAML takes for something else than a text.
+    pub(super) fn key_not_text(&mut self, pair: &Pair) {
+        let kind = ProblemKind::KeyNotText { found: found(&pair.key) };
+        let fix = fixes::quote(self.lines, pair.key.span);
+        self.problems.push(Problem::new(pair.key.span, kind).with(fix));
+    }
+
     /// Whether a key counts where it stands.
-    fn belongs(&mut self, pair: &Pair, name: &str, map: &Map, place: Place, root: &Map, method: &MethodInfo) {
+    fn belongs(&mut self, pair: &Pair, name: &str, map: &Map, owner: Owner<'_>, method: &MethodInfo) {
         let span = pair.key.span;
         let problem = match method.parameter(name) {
-            Some(parameter) if parameter.scope == Scope::Shared && place == Place::ModelParameters => {
-                let fix = fixes::move_to_parameters(self.lines, pair, root, Place::Parameters);
-                Problem::new(span, ProblemKind::SharedUnderModel { parameter: name.into() }).with(fix)
+            Some(parameter) if parameter.scope == Scope::Shared && owner.place == Place::ModelParameters => {
+                let (to, belongs) = owner.shared;
+                let fix = fixes::move_to_parameters(self.lines, pair, to, belongs);
+                Problem::new(span, ProblemKind::SharedUnderModel { parameter: name.into(), belongs }).with(fix)
             }
             Some(_) if method.is_idle(name) => {
                 let kind = ProblemKind::IdleParameter { method: method.id.into(), parameter: name.into() };
@@ -82,7 +97,7 @@ impl Checker<'_> {
             }
             Some(_) => return,
             None if words::TOP.contains(&name) => {
-                let fix = fixes::move_to_top(self.lines, pair, root);
+                let fix = fixes::move_to_top(self.lines, pair, self.root);
                 Problem::new(span, ProblemKind::Misplaced { key: name.into(), belongs: Place::Top }).with(fix)
             }
             None => {
@@ -131,11 +146,7 @@ impl Checker<'_> {
             self.shape(None, node, Expected::Filter);
             return None;
         };
-        for pair in &map.pairs {
-            if !pair.key.text().is_some_and(|key| words::FILTER.contains(&key)) {
-                self.stray_key(pair, map, map, Place::Filter);
-            }
-        }
+        self.stray_keys(map, Place::Filter, None);
         let filter = match map.get("filter") {
             Some(pair) if !pair.value.is_null() => Some(self.text("filter", &pair.value)?),
             _ => None,

@@ -18,6 +18,39 @@ pub(in crate::recipe) const TOP: [&str; 11] = [
 /// Keys of an entry of `models`.
 pub(in crate::recipe) const MODEL: [&str; 2] = ["model", "parameters"];
 
+/// Keys of an entry of `slices`.
+pub(in crate::recipe) const SLICE: [&str; 4] = ["sources", "base_model", "residual_weight", "parameters"];
+
+/// Keys of an entry of a slice's `sources`.
+pub(in crate::recipe) const SOURCE: [&str; 3] = ["model", "layer_range", "parameters"];
+
+/// Keys of an entry of `modules`.
+pub(in crate::recipe) const MODULE: [&str; 3] = ["models", "slices", "parameters"];
+
+/// Keys of `tokenizer`.
+pub(in crate::recipe) const TOKENIZER: [&str; 3] = ["source", "tokens", "pad_to_multiple_of"];
+
+/// Words for a tokenizer's source that are no model's name.
+pub(in crate::recipe) const TOKENIZER_SOURCES: [&str; 2] = ["union", "base"];
+
+/// Keys of an entry of `tokens`.
+pub(in crate::recipe) const TOKEN: [&str; 2] = ["source", "force"];
+
+/// Keys of a token's `source`.
+pub(in crate::recipe) const TOKEN_SOURCE: [&str; 4] = ["kind", "model", "token", "token_id"];
+
+/// Values of a token source's `kind`.
+pub(in crate::recipe) const TOKEN_KINDS: [&str; 2] = ["zero", "model_token"];
+
+/// Keys of a model's name as a mapping.
+pub(super) const NAME: [&str; 3] = ["model", "lora", "override_architecture"];
+
+/// Keys of a path in such a mapping.
+pub(super) const PATH: [&str; 2] = ["path", "revision"];
+
+/// The chat templates that mergekit brings along, and `auto`: the one that most of the models have.
+pub(in crate::recipe) const TEMPLATES: [&str; 6] = ["auto", "alpaca", "chatml", "exaone", "llama3", "mistral"];
+
 /// Keys of an entry of a filter list.
 pub(in crate::recipe) const FILTER: [&str; 2] = ["filter", "value"];
 

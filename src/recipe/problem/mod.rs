@@ -1,8 +1,11 @@
 //! What can be wrong with a recipe: data first, English words second.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 
-use super::span::{self, Edit, Span};
+use super::span::Span;
+pub use words::{Expected, Feature, Fix, FixKind, Found, Place};
 
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,163 +51,6 @@ pub enum Severity {
     Warning,
     /// The recipe cannot run.
     Error,
-}
-
-/// A repair of the text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fix {
-    /// What it does, for its button.
-    pub kind: FixKind,
-    /// How it does it.
-    pub edits: Vec<Edit>,
-}
-
-impl Fix {
-    /// The repaired text. `text` is the one that was checked.
-    pub fn apply(&self, text: &str) -> String {
-        span::apply(text, &self.edits)
-    }
-}
-
-/// What a fix does.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum FixKind {
-    /// Another word for this one.
-    #[error("Change to `{to}`")]
-    Replace {
-        /// The new word.
-        to: String,
-    },
-    /// Quotation marks around a text that YAML takes for something else.
-    #[error("Put it in quotation marks")]
-    Quote,
-    /// The entry goes where it belongs.
-    #[error("Move `{key}` {to}")]
-    Move {
-        /// The key of the entry.
-        key: String,
-        /// Where it belongs.
-        to: Place,
-    },
-    /// A line `base_model: …` is added.
-    #[error("Set `base_model` to {model}")]
-    SetBase {
-        /// The first of the models.
-        model: String,
-    },
-    /// The entry goes away.
-    #[error("Remove `{key}`")]
-    Remove {
-        /// Its key.
-        key: String,
-    },
-    /// Spaces for a tab.
-    #[error("Replace the tab with spaces")]
-    TabToSpaces,
-}
-
-/// A place in a recipe where keys stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum Place {
-    /// Not indented.
-    #[error("to the top level")]
-    Top,
-    /// An entry of `models` itself.
-    #[error("into the list of `models`")]
-    Models,
-    /// In an entry of `models`.
-    #[error("into the model's entry")]
-    Model,
-    /// Under the recipe's own `parameters`.
-    #[error("under `parameters`")]
-    Parameters,
-    /// Under the `parameters` of a model.
-    #[error("under the model's `parameters`")]
-    ModelParameters,
-    /// In an entry of a filter list.
-    #[error("into the filter")]
-    Filter,
-}
-
-/// A feature of mergekit that is still to come.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum Feature {
-    /// More than one YAML document.
-    #[error("several documents in one text")]
-    SeveralDocuments,
-    /// `slices`.
-    #[error("`slices`")]
-    Slices,
-    /// `modules`.
-    #[error("`modules`")]
-    Modules,
-    /// `tokenizer`.
-    #[error("`tokenizer`")]
-    Tokenizer,
-    /// `tokenizer_source`.
-    #[error("`tokenizer_source`")]
-    TokenizerSource,
-    /// `chat_template`.
-    #[error("`chat_template`")]
-    ChatTemplate,
-    /// `model+adapter`.
-    #[error("a LoRA adapter (`+` in a model's name)")]
-    Lora,
-    /// A model's name given as a mapping.
-    #[error("a model given as a mapping")]
-    ModelMapping,
-}
-
-/// What a value is, in the words of a message.
-#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
-pub enum Found {
-    /// Nothing, or null.
-    #[error("nothing")]
-    Nothing,
-    /// A flag.
-    #[error("{}", if *.0 { "true" } else { "false" })]
-    Flag(bool),
-    /// A number.
-    #[error("the number {0}")]
-    Number(f64),
-    /// A date.
-    #[error("a date")]
-    Date,
-    /// A text.
-    #[error("the text “{0}”")]
-    Text(String),
-    /// A list.
-    #[error("a list")]
-    List,
-    /// A mapping.
-    #[error("a mapping")]
-    Mapping,
-}
-
-/// What a value should be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum Expected {
-    /// `key: value` lines.
-    #[error("a mapping (`key: value` lines)")]
-    Mapping,
-    /// `- item` lines.
-    #[error("a list (`- …` lines)")]
-    List,
-    /// An entry of `models`.
-    #[error("an entry like `- model: NAME`")]
-    Model,
-    /// A text.
-    #[error("a text")]
-    Text,
-    /// What a parameter can be.
-    #[error("a value, a list of values along the layers, or a list of `filter`/`value` entries")]
-    Setting,
-    /// What stands in a gradient or under a filter's `value`.
-    #[error("a value or a list of values")]
-    Gradient,
-    /// An entry of a filter list.
-    #[error("an entry with `filter` and `value`: a list cannot mix those with plain values")]
-    Filter,
 }
 
 /// Every problem there is.
@@ -310,8 +156,10 @@ pub enum ProblemKind {
         /// Where it would count.
         belongs: Place,
     },
-    /// A key that YAML does not read as text, under `parameters`.
-    #[error("the name of a parameter must be a text, but YAML reads {found} here; put it in quotation marks")]
+    /// A key that YAML does not read as text, where names of one's own stand.
+    #[error(
+        "the name of a parameter, a module or a token must be a text, but YAML reads {found} here; put it in quotation marks"
+    )]
     KeyNotText {
         /// What it is.
         found: Found,
@@ -324,9 +172,24 @@ pub enum ProblemKind {
         /// What may have been meant.
         suggestion: Option<String>,
     },
-    /// `models` is an empty list.
-    #[error("`models` lists no model; add an entry `- model: NAME`")]
-    NoModels,
+    /// `models`, `slices`, `modules` or a slice's `sources` has nothing in it.
+    #[error("`{key}` lists {}", match key.as_str() {
+        "slices" => "no slice; add an entry `- sources: …`",
+        "modules" => "no module; add an entry `NAME: …` with `models` or `slices`",
+        _ => "no model; add an entry `- model: NAME`",
+    })]
+    NoEntries {
+        /// Which.
+        key: String,
+    },
+    /// Two keys of which only one may be given.
+    #[error("`{second}` cannot stand beside `{first}`; remove one of them")]
+    Exclusive {
+        /// The one.
+        first: String,
+        /// The other.
+        second: String,
+    },
     /// Too few or too many models.
     #[error("`{method}` takes {}, a base not counted, but here are {found}", count(*min, *max))]
     ModelCount {
@@ -352,6 +215,115 @@ pub enum ProblemKind {
     ModelName {
         /// The name.
         name: String,
+    },
+    /// A number outside what it can be.
+    #[error("`{key}` must lie between 0 and {max}, but here is {value}{}", if key == "layer_range" { "; layers count from 0" } else { "" })]
+    OutOfRange {
+        /// Whose value.
+        key: String,
+        /// The value.
+        value: f64,
+        /// The highest allowed.
+        max: u64,
+    },
+    /// More layers than any model has.
+    #[error("the slices have more than {limit} layers in all; no model has so many: look at the ranges")]
+    TooManyLayers {
+        /// The most allowed.
+        limit: u64,
+    },
+    /// A range that holds nothing.
+    #[error(
+        "no layer lies from {first} to before {end}: this slice adds none to the result; the second number is that of the layer after the last"
+    )]
+    EmptyRange {
+        /// The first layer.
+        first: u64,
+        /// The one after the last.
+        end: u64,
+    },
+    /// Ranges of different length in one slice.
+    #[error(
+        "this range has {found} layers, and the one in line {line} has {wanted}: the sources of a slice are merged layer by layer and need the same number"
+    )]
+    SliceLengths {
+        /// How many layers it has; fewer than none if it is reversed.
+        found: i64,
+        /// How many the first has.
+        wanted: i64,
+        /// The line of the first.
+        line: usize,
+    },
+    /// The base is not among a slice's sources.
+    #[error(
+        "`{base}` is the base, but none of this slice's `sources`; add it there, with a `layer_range` and without parameters"
+    )]
+    BaseNotInSlice {
+        /// The base.
+        base: String,
+    },
+    /// A slice's base that counts for nothing.
+    #[error("`{method}` has no base: the slice's `base_model` is ignored; leave it out")]
+    SliceBase {
+        /// The method.
+        method: String,
+    },
+    /// A key that mergekit accepts for nothing.
+    #[error("`{key}` has no effect, in mergekit neither; leave it out")]
+    NoEffect {
+        /// The key.
+        key: String,
+    },
+    /// A `chat_template` that is neither a name nor a template.
+    #[error("there is no chat template `{name}` (there are {known}), and a Jinja template has 20 characters or more and a `{{` among them{}", did_you_mean(suggestion.as_ref()))]
+    UnknownTemplate {
+        /// The text.
+        name: String,
+        /// The names there are.
+        known: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// A `kind` of token source that does not exist.
+    #[error("there is no `kind` `{name}` (there are zero and model_token){}", did_you_mean(suggestion.as_ref()))]
+    UnknownKind {
+        /// The kind.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// `kind: model_token` with both or neither of `token` and `token_id`.
+    #[error("`kind: model_token` needs one of `token` and `token_id`, and here {}", if *both { "are both; remove one" } else { "is neither; add one" })]
+    TokenOrId {
+        /// Both.
+        both: bool,
+    },
+    /// `kind: zero` with a model.
+    #[error("`kind: zero` takes no `model` (mergekit would take the model and forget the zero); remove one of them")]
+    ZeroWithModel,
+    /// A token's model that is not in the recipe.
+    #[error("`{name}` is none of the recipe's models, so it has no token to give{}", did_you_mean(suggestion.as_ref()))]
+    TokenModel {
+        /// The model.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// A tokenizer's model that is not in the recipe.
+    #[error("`{name}` is none of the recipe's models: only its tokenizer will be used{}", did_you_mean(suggestion.as_ref()))]
+    TokenizerModel {
+        /// The model.
+        name: String,
+        /// What may have been meant.
+        suggestion: Option<String>,
+    },
+    /// A token whose embedding is to come from nowhere.
+    #[error("`{token}` has no `source`{}", if *force { ", and `force` needs one; add it or leave `force` out" } else { "; mergekit stops if a model lacks the token: give it one" })]
+    TokenWithoutSource {
+        /// The token.
+        token: String,
+        /// Whether it is forced.
+        force: bool,
     },
     /// The method needs a base.
     #[error("`{method}` needs a `base_model`; add a line `base_model: NAME`")]
@@ -396,12 +368,12 @@ pub enum ProblemKind {
         suggestion: Option<String>,
     },
     /// A shared parameter under a model.
-    #[error(
-        "`{parameter}` is one for all models and ignored under a model; move it under the recipe's own `parameters`"
-    )]
+    #[error("`{parameter}` is one for all models and ignored under a model; move it {belongs}")]
     SharedUnderModel {
         /// The parameter.
         parameter: String,
+        /// Where it would count.
+        belongs: Place,
     },
     /// A required parameter is missing.
     #[error(
@@ -527,6 +499,11 @@ impl ProblemKind {
             | Self::IdleParameter { .. }
             | Self::BaseParameter { .. }
             | Self::EmptyList { .. }
+            | Self::EmptyRange { .. }
+            | Self::SliceBase { .. }
+            | Self::NoEffect { .. }
+            | Self::TokenizerModel { .. }
+            | Self::TokenWithoutSource { force: false, .. }
             | Self::Unreachable { .. } => Severity::Warning,
             _ => Severity::Error,
         }

@@ -63,7 +63,7 @@ dtype: bfloat16
     EXACT,
 )
 case(
-    "slices-passthrough-empty-and-reversed-ranges",
+    "slices-passthrough-empty-ranges",
     """
 slices:
   - sources:
@@ -74,7 +74,7 @@ slices:
         layer_range: [0, 2]
   - sources:
       - model: far-a
-        layer_range: [4, 1]
+        layer_range: [4, 4]
   - sources:
       - model: far-base
         layer_range: [3, 5]
@@ -527,6 +527,43 @@ base_model: near-base
 parameters:
   weight: 1.0
   density: 0.5
+dtype: float32
+""",
+    F32,
+)
+case(
+    "modules-encoder-decoder-and-what-they-share",
+    """
+modules:
+  encoder:
+    slices:
+      - sources:
+          - model: t5-base
+            layer_range: [0, 2]
+          - model: t5-a
+            layer_range: [0, 2]
+            parameters:
+              weight: [0.2, 0.8]
+      - sources:
+          - model: t5-base
+            layer_range: [1, 3]
+          - model: t5-a
+            layer_range: [1, 3]
+    parameters:
+      weight: 0.6
+  decoder:
+    models:
+      - model: t5-base
+      - model: t5-a
+    parameters:
+      weight: [0.9, 0.1]
+  shared:
+    models:
+      - model: t5-a
+merge_method: task_arithmetic
+base_model: t5-base
+parameters:
+  weight: 0.5
 dtype: float32
 """,
     F32,

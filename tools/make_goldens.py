@@ -137,6 +137,39 @@ def gpt2(layers, hidden, vocab, positions):
     return shapes, config
 
 
+def t5(layers, decoder_layers, hidden, inner, vocab):
+    shapes = {"shared.weight": (vocab, hidden)}
+    for stack, count in (("encoder", layers), ("decoder", decoder_layers)):
+        for i in range(count):
+            blocks = ["SelfAttention"] + ["EncDecAttention"] * (stack == "decoder")
+            for j, block in enumerate(blocks):
+                at = f"{stack}.block.{i}.layer.{j}"
+                for name in "qkvo":
+                    shapes[f"{at}.{block}.{name}.weight"] = (hidden, hidden)
+                shapes[f"{at}.layer_norm.weight"] = (hidden,)
+            at = f"{stack}.block.{i}.layer.{len(blocks)}"
+            shapes[f"{at}.DenseReluDense.wi_0.weight"] = (inner, hidden)
+            shapes[f"{at}.DenseReluDense.wi_1.weight"] = (inner, hidden)
+            shapes[f"{at}.DenseReluDense.wo.weight"] = (hidden, inner)
+            shapes[f"{at}.layer_norm.weight"] = (hidden,)
+        shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (8, 4)
+        shapes[f"{stack}.final_layer_norm.weight"] = (hidden,)
+    config = {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "d_model": hidden,
+        "d_ff": inner,
+        "d_kv": hidden // 4,
+        "num_heads": 4,
+        "num_layers": layers,
+        "num_decoder_layers": decoder_layers,
+        "relative_attention_num_buckets": 8,
+        "vocab_size": vocab,
+        "tie_word_embeddings": True,
+    }
+    return shapes, config
+
+
 # --- Values -----------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +326,11 @@ def make_inputs(root):
     write(root / "odd-b", lacking, config)
 
 
+    shapes, config = t5(3, 2, 16, 24, 32)
+    write(root / "t5-base", draw(shapes, 81), config)
+    write(root / "t5-a", draw(shapes, 82), config)
+
+
 def wide(root):
     shapes, config = llama(1, 16, 24, 70_400, tied=True)
     for model, name in enumerate(("wide-base", "wide-a", "wide-b")):
@@ -349,7 +387,7 @@ def main():
             (folder / "recipe.yml").write_text(recipe)
             (folder / "tolerance.json").write_text(json.dumps(tolerance, indent=2) + "\n")
             if "slices" in recipe:
-                layers = {key: config[key] for key in ("num_hidden_layers", "n_layer") if key in config}
+                layers = {key: config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers") if key in config}
                 (folder / "expected-config.json").write_text(json.dumps(layers, indent=2) + "\n")
             stride = STRIDE if "wide-" in recipe else SPARSE_STRIDE if sparse_expectation(recipe, tolerance) else 1
             if stride > 1:

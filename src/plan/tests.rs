@@ -521,8 +521,16 @@ fn slices_that_cannot_be_cut_are_refused_with_their_reason() {
     assert_eq!(plan_of(&recipe, &models), Err(PlanError::SliceLengths { slice: 1 }));
     recipe.slices = vec![slice(vec![source("b", (0, 2), &[])])];
     assert_eq!(plan_of(&recipe, &models), Err(PlanError::BaseNotInSlice { base: "a".to_owned(), slice: 1 }));
-    let reversed = sliced("passthrough", None, vec![slice(vec![source("a", (9, 0), &[])])]);
-    assert_eq!(names(&plan_of(&reversed, &models).unwrap()), [EMBED, "model.norm.weight"]);
+}
+
+/// mergekit runs such a recipe as well, but subtracts the range's layers from config.json's count.
+#[test]
+fn a_reversed_range_gives_no_layers_and_takes_none_away() {
+    let models = ["a"].map(|name| llama(name, DType::F32));
+    let ranges = [(0, 1), (9, 0), (1, 2)].map(|range| slice(vec![source("a", range, &[])]));
+    let plan = plan_of(&sliced("passthrough", None, ranges.to_vec()), &models).unwrap();
+    assert_eq!(names(&plan), [EMBED, UP[0], UP[1], "model.norm.weight"]);
+    assert_eq!(plan.layers[0].layers.len(), 2);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn recipe(method: &str) -> Recipe {
     recipe
 }
 
-struct Memory(Vec<Vec<u8>>);
+pub(super) struct Memory(pub(super) Vec<Vec<u8>>);
 
 impl Sink for Memory {
     async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {

@@ -192,6 +192,7 @@ fn plain(recipe: &Recipe, inputs: &[Input], shape: &[u64]) -> (Plan, Vec<Vec<u8>
                 vocabulary: None,
                 fingerprint: String::new(),
                 notices: Vec::new(),
+                adapter: None,
             }
         })
         .collect();

@@ -41,6 +41,7 @@ fn model(name: &str, seed: u64, integers: i64) -> (Model, Vec<u8>) {
         vocabulary: None,
         fingerprint: String::new(),
         notices: Vec::new(),
+        adapter: None,
     };
     (model, bytes)
 }

@@ -104,7 +104,7 @@ impl Config {
 }
 
 /// serde_json's words end in a position, which is told apart from them here.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     words.strip_suffix(&position).map_or(words.clone(), str::to_owned)

@@ -6,6 +6,7 @@ mod config;
 mod error;
 mod family;
 mod fingerprint;
+mod lora;
 mod names;
 mod open;
 mod section;
@@ -13,6 +14,7 @@ mod vocabulary;
 mod weights;
 
 pub use error::{ModelError, OtherFormat};
+pub use lora::{Adapter, AdapterError, Change, MAX_FACTOR, Patch};
 pub use open::{MAX_SMALL_FILE, open};
 pub use section::Section;
 
@@ -53,6 +55,8 @@ pub struct Model {
     pub fingerprint: String,
     /// What is missing or odd, and what that means.
     pub notices: Vec<ModelNotice>,
+    /// What adapter_config.json says, if this is a LoRA adapter and no whole model.
+    pub adapter: Option<Adapter>,
 }
 
 /// One safetensors file.
@@ -225,6 +229,7 @@ mod tests {
             vocabulary: None,
             fingerprint: String::new(),
             notices: Vec::new(),
+            adapter: None,
         }
     }
 

@@ -35,6 +35,7 @@ fn model(name: &str, tensors: &[(&str, DType, &[u64])]) -> Model {
         vocabulary: None,
         fingerprint: format!("fingerprint of {name}"),
         notices: Vec::new(),
+        adapter: None,
     }
 }
 

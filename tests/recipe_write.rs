@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use merge_studio::method::infos;
-use merge_studio::recipe::{FloatName, ModelEntry, Recipe, Setting, Settings, Value, check, examples, write};
+use merge_studio::recipe::{
+    FloatName, ModelEntry, Module, Recipe, Setting, Settings, Slice, SliceSource, TokenRule, TokenSource,
+    TokenizerRule, TokenizerSource, Value, check, examples, write,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -61,8 +64,7 @@ dtype: bfloat16
     assert_eq!(check(text, &infos()).recipe, Some(recipe));
 }
 
-fn name() -> impl Strategy<Value = String> {
-    // `+` and `@` have a meaning in names.
+fn word() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "[ -~]{1,12}",
@@ -79,12 +81,29 @@ fn name() -> impl Strategy<Value = String> {
             "2001-01-01",
             "=",
             "<<",
-            "y"
+            "y",
+            "union",
+            "base",
+            "zero"
         ])
         .prop_map(str::to_owned),
     ]
-    .prop_map(|name| name.replace(['+', '@'], "_"))
-    .prop_filter("a name says something", |name| !name.trim().is_empty())
+}
+
+/// A model's name, with or without a revision and an adapter: `@` and `+` have a meaning in it.
+fn name() -> impl Strategy<Value = String> {
+    let part = || {
+        word()
+            .prop_map(|name| name.replace(['+', '@'], "_"))
+            .prop_filter("says something", |name| !name.trim().is_empty())
+    };
+    (part(), prop::option::weighted(0.2, part()), prop::option::weighted(0.2, part())).prop_map(
+        |(mut name, revision, adapter)| {
+            name.extend(revision.map(|revision| format!("@{revision}")));
+            name.extend(adapter.map(|adapter| format!("+{adapter}")));
+            name
+        },
+    )
 }
 
 fn number() -> impl Strategy<Value = Value> {
@@ -109,24 +128,121 @@ fn foreign() -> impl Strategy<Value = Setting> {
         .prop_map(Setting::Scalar)
 }
 
+/// Lines as templates have them, and others.
+fn template() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        "[ -~]{0,30}",
+        any::<String>(),
+        Just("{% for m in messages %}{{ m }}".to_owned()),
+        Just(String::new()),
+        Just("# a: b".to_owned()),
+        Just("---".to_owned()),
+    ];
+    let text = prop::collection::vec(line, 1..6).prop_map(|lines| lines.join("\n"));
+    let text = (text, "\n{0,2}").prop_map(|(text, end)| format!("{text}{{{{ messages }}}} and more{end}"));
+    prop_oneof![text, Just("auto".to_owned()), Just("chatml".to_owned())]
+}
+
+/// A tokenizer whose tokens come from `names`.
+fn tokenizer(names: Vec<String>) -> impl Strategy<Value = TokenizerRule> {
+    let name = || prop::sample::select(names.clone());
+    let source = prop_oneof![
+        Just(TokenizerSource::Union),
+        Just(TokenizerSource::Base),
+        name().prop_map(TokenizerSource::Model),
+        word().prop_map(|name| TokenizerSource::Model(name.replace(['+', '@'], "_") + "x")),
+        prop::sample::select(vec!["union", "base"]).prop_map(|name| TokenizerSource::Model(name.into())),
+    ];
+    let from = prop_oneof![
+        Just(TokenSource::Zero),
+        name().prop_map(TokenSource::Model),
+        (name(), word()).prop_map(|(model, token)| TokenSource::Token { model, token }),
+        (name(), any::<u32>()).prop_map(|(model, id)| TokenSource::Id { model, id: id.into() }),
+    ];
+    let rule = (from, any::<bool>()).prop_map(|(source, force)| TokenRule { source: Some(source), force });
+    let rule = prop_oneof![4 => rule, 1 => Just(TokenRule::default())];
+    let tokens = prop::collection::btree_map(word(), rule, 0..4);
+    (source, tokens, prop::option::of(1_u64..1000)).prop_map(|(source, tokens, pad_to_multiple_of)| TokenizerRule {
+        source,
+        tokens: tokens.into_iter().collect(),
+        pad_to_multiple_of,
+    })
+}
+
+/// The models as a list, as one slice or more, or as two modules.
+fn arranged(models: &[ModelEntry], how: usize, layers: &[(u64, u64)], base: &str, own: &Settings) -> Recipe {
+    let slice = |&(first, count): &(u64, u64)| Slice {
+        sources: models
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| SliceSource {
+                model: entry.model.clone(),
+                layers: (first + at as u64, first + at as u64 + count),
+                parameters: entry.parameters.clone(),
+            })
+            .collect(),
+        base_model: (how % 2 == 0).then(|| base.to_owned()),
+        parameters: if count % 2 == 0 { own.clone() } else { Settings::new() },
+    };
+    let (models, slices) = (models.to_vec(), layers.iter().map(slice).collect());
+    match how {
+        0 => Recipe { models, ..Recipe::default() },
+        1 | 2 => Recipe { slices, ..Recipe::default() },
+        _ => {
+            let of = |name: &str| Module { name: name.into(), parameters: own.clone(), ..Module::default() };
+            Recipe {
+                modules: vec![Module { models, ..of("text: a") }, Module { slices, ..of("") }],
+                ..Recipe::default()
+            }
+        }
+    }
+}
+
 prop_compose! {
-    fn recipe()(
+    fn merged()(
         names in prop::collection::btree_set(name(), 1..4),
         weight in setting(),
         lambda in setting(),
         flag in any::<bool>(),
         (key, other) in ("[a-z]{1,3}|on|~|1", foreign()),
-        base in name(),
+        how in 0..4_usize,
+        layers in prop::collection::vec((0..1000_u64, 0..100_u64), 1..3),
+        outside in name(),
         dtype in prop::option::of(prop::sample::select(FloatName::ALL.to_vec())),
         out_dtype in prop::option::of(prop::sample::select(FloatName::ALL.to_vec())),
+        chat_template in prop::option::of(template()),
     ) -> Recipe {
         let parameters: Settings = [("weight".to_owned(), weight), (key, other)].into();
         let shared: Settings =
             [("lambda".to_owned(), lambda), ("normalize".to_owned(), Setting::Scalar(Value::Flag(flag)))].into();
-        let models = names.into_iter().map(|model| ModelEntry { model, parameters: parameters.clone() }).collect();
+        let mut models: Vec<_> =
+            names.into_iter().map(|model| ModelEntry { model, parameters: parameters.clone() }).collect();
+        // A base must be among the sources of a slice, and beside at least one of them.
+        let base = if how == 0 { outside } else { models[0].model.clone() };
+        if how > 0 && models.len() == 1 {
+            models.push(ModelEntry { model: "another one".into(), parameters });
+        }
         Recipe {
- merge_method: "ties".into(), base_model: Some(base), models, parameters: shared, dtype, out_dtype, ..Recipe::default() }
+            merge_method: "ties".into(),
+            base_model: Some(base.clone()),
+            dtype,
+            out_dtype,
+            chat_template,
+            parameters: shared.clone(),
+            ..arranged(&models, how, &layers, &base, &shared)
+        }
     }
+}
+
+fn recipe() -> impl Strategy<Value = Recipe> {
+    merged().prop_flat_map(|recipe| {
+        let parts = recipe.parts();
+        let models = parts.iter().flat_map(|part| part.models).map(|entry| entry.model.clone());
+        let sources = parts.iter().flat_map(|part| part.slices).flat_map(|slice| &slice.sources);
+        let names: Vec<String> = models.chain(sources.map(|source| source.model.clone())).collect();
+        (Just(recipe.clone()), prop::option::of(tokenizer(names)))
+            .prop_map(|(recipe, tokenizer)| Recipe { tokenizer, ..recipe })
+    })
 }
 
 proptest! {

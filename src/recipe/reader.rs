@@ -62,15 +62,6 @@ impl Node {
     pub(super) fn is_null(&self) -> bool {
         matches!(self.data, Data::Scalar(Scalar::Null))
     }
-
-    /// Null, or a list or mapping with nothing in it.
-    pub(super) fn is_empty(&self) -> bool {
-        match &self.data {
-            Data::Scalar(scalar) => *scalar == Scalar::Null,
-            Data::List(items) => items.is_empty(),
-            Data::Map(map) => map.pairs.is_empty(),
-        }
-    }
 }
 
 impl Map {
@@ -277,6 +268,10 @@ impl<'a> Reader<'a> {
             return Node { span, data: Data::Scalar(scalar::resolve(text)) };
         }
         self.opaque.push(span);
+        // A block that the text's end cuts off has no last line break to PyYAML; the parser gives it one.
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let cut = block && span.end_line == self.lines.count() && !self.lines.slice(span).ends_with(['\n', '\r']);
+        let text = text.strip_suffix('\n').filter(|_| cut).unwrap_or(text);
         Node { span, data: Data::Scalar(Scalar::Text(text.to_owned())) }
     }
 
@@ -466,6 +461,16 @@ mod tests {
             ("\u{feff}a: |\n  hi\n  yo\n", "{'a': 'hi\nyo\n'}"),
             ("true: 1\nyes: 2", "{True: 2}"),
             ("a: b\n  c", "{'a': 'b c'}"),
+            ("a: |\n  hi\n  yo", "{'a': 'hi\nyo'}"),
+            ("a: |+\n  hi\n\n", "{'a': 'hi\n\n'}"),
+            ("a: >\n  hi\n  yo", "{'a': 'hi yo'}"),
+            ("a: |\n  hi\n# end", "{'a': 'hi\n'}"),
+            ("a: |\n  hi\nb: c", "{'a': 'hi\n', 'b': 'c'}"),
+            ("a: |-\n  hi", "{'a': 'hi'}"),
+            ("a: |\n  hi\n  ", "{'a': 'hi\n'}"),
+            ("a: |\n  hi\n    ", "{'a': 'hi\n  '}"),
+            ("a: |+\n  hi", "{'a': 'hi'}"),
+            ("- |\n  hi\n- |\n  yo", "['hi\n', 'yo']"),
         ] {
             let node = read(text).0.unwrap();
             assert_eq!(show(&node), expected, "{text}");

@@ -66,7 +66,7 @@ impl Checker<'_> {
         if !text.contains(signs) {
             return Some(text);
         }
-        self.say(node.span, ProblemKind::ModelName { name: text });
+        self.say(node.span, ProblemKind::PathSign { path: text });
         None
     }
 

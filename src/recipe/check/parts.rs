@@ -182,11 +182,17 @@ impl<'a> Checker<'a> {
 
     /// There is no list, or only empty ones. One of the wrong shape has its own problem.
     fn nothing_merged(&mut self, map: &Map, span: Span) {
-        let given = ["models", "slices", "modules"].into_iter().find_map(|key| Some((key, map.get(key)?)));
-        match given {
+        let given: Vec<_> =
+            ["models", "slices", "modules"].into_iter().filter_map(|key| Some((key, map.get(key)?))).collect();
+        let sound = |(key, pair): &(&str, &Pair)| match pair.value.data {
+            Data::List(_) => *key != "modules",
+            Data::Map(_) => *key == "modules",
+            _ => pair.value.is_null(),
+        };
+        match given.first() {
             None => self.say(span, ProblemKind::MissingKey { key: "models".into() }),
-            Some((key, pair)) if pair.value.is_empty() => {
-                self.say(pair.value.span, ProblemKind::NoEntries { key: key.into() });
+            Some((key, pair)) if given.iter().all(sound) => {
+                self.say(pair.value.span, ProblemKind::NoEntries { key: (*key).into() });
             }
             Some(_) => {}
         }

@@ -216,6 +216,14 @@ pub enum ProblemKind {
         /// The name.
         name: String,
     },
+    /// A path that would mean something else in a name.
+    #[error(
+        "`{path}` cannot stand here: `@` and `+` come before a revision and an adapter in a model's name; give those as `revision` and `lora`, or rename the folder"
+    )]
+    PathSign {
+        /// The path, or the revision.
+        path: String,
+    },
     /// A number outside what it can be.
     #[error("`{key}` must lie between 0 and {max}, but here is {value}{}", if key == "layer_range" { "; layers count from 0" } else { "" })]
     OutOfRange {

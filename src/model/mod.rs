@@ -8,6 +8,7 @@ mod family;
 mod fingerprint;
 mod names;
 mod open;
+pub mod tokenizer;
 mod vocabulary;
 mod weights;
 

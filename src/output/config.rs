@@ -1,29 +1,83 @@
-//! The output's config.json: the donor's, with the element type set to the output's.
+//! The output's config.json and its like: the donor's, with element type, vocabulary and token ids set to the output's.
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
 
-use crate::format::{DType, in_order};
+use super::json;
+use crate::format::DType;
 use crate::plan::Plan;
 
 /// Keys that hold the element type: transformers 5 writes `dtype`, older ones `torch_dtype`.
 const TYPE_KEYS: [&str; 2] = ["dtype", "torch_dtype"];
-/// Parts of a configuration that may say the type again, for the language model inside a larger one.
-const NESTED: [&str; 1] = ["text_config"];
+/// Where a configuration's members stand: at its top, and for the language model inside a larger one once more below.
+const PARTS: [&[&str]; 2] = [&[], &["text_config"]];
 
 /// `text` with its element types set to `dtype`, and every other byte as it stands.
 ///
 /// Only keys that are there are set. A text that is not a JSON object is returned unchanged: opening the model has said so.
 pub(super) fn with_dtype(text: &str, dtype: DType) -> String {
     let Some(name) = torch_name(dtype) else { return text.to_owned() };
-    let mut places = Vec::new();
-    find(text, text, &mut places);
     let mut edited = text.to_owned();
-    for (start, end) in in_order(places, |(start, _)| u64::MAX - *start as u64) {
-        edited.replace_range(start..end, &format!("\"{name}\""));
+    for part in PARTS {
+        for key in TYPE_KEYS {
+            edited = json::replace(&edited, &[part, &[key]].concat(), &format!("\"{name}\""));
+        }
     }
     edited
+}
+
+/// `text` with its `vocab_size` set. Where no part of it has one, the top gets one.
+pub fn with_vocab_size(text: &str, vocab_size: u64) -> String {
+    let mut edited = text.to_owned();
+    let mut found = false;
+    for part in PARTS {
+        let path = [part, &["vocab_size"]].concat();
+        // A part may leave it open; the others then say it.
+        if json::get(&edited, &path).is_some_and(|value| value != "null") {
+            edited = json::set(&edited, &path, &vocab_size.to_string());
+            found = true;
+        }
+    }
+    if found { edited } else { json::set(&edited, &["vocab_size"], &vocab_size.to_string()) }
+}
+
+/// `text` with the ids of special tokens as `moved` says: every `…_token_id` and `…_token_ids`, one or a list.
+///
+/// Gives the text, and the members with an id for which there is no other: they stand as they were.
+pub fn with_token_ids(text: &str, moved: impl Fn(u64) -> Option<u64>) -> (String, Vec<String>) {
+    let (mut edited, mut lost) = (text.to_owned(), Vec::new());
+    for part in PARTS {
+        let inside = if part.is_empty() { Some(text) } else { json::get(text, part) };
+        let members = inside.and_then(|inside| serde_json::from_str::<BTreeMap<String, Value>>(inside).ok());
+        for (key, mut value) in members.unwrap_or_default() {
+            if !key.ends_with("_token_id") && !key.ends_with("_token_ids") {
+                continue;
+            }
+            let ids: Vec<&mut Value> = match &mut value {
+                Value::Array(list) => list.iter_mut().collect(),
+                one => vec![one],
+            };
+            let (mut changed, mut complete) = (false, true);
+            for id in ids {
+                // Anything else than an id, like null or −1, means no token.
+                let Some(before) = id.as_u64() else { continue };
+                match moved(before) {
+                    Some(after) => {
+                        changed |= after != before;
+                        *id = after.into();
+                    }
+                    None => complete = false,
+                }
+            }
+            if !complete {
+                lost.push(key);
+            } else if changed {
+                edited = json::set(&edited, &[part, &[key.as_str()]].concat(), &value.to_string());
+            }
+        }
+    }
+    (edited, lost)
 }
 
 /// The type that a reader of the config should expect: the one that most of the output's float elements have.
@@ -33,22 +87,6 @@ pub(super) fn output_dtype(plan: &Plan) -> Option<DType> {
         *elements.entry(job.dtype).or_default() += job.len / job.dtype.size();
     }
     elements.into_iter().max_by_key(|&(_, count)| count).map(|(dtype, _)| dtype)
-}
-
-/// Collects where in `whole` the types of `object`, a part of it, stand.
-fn find(whole: &str, object: &str, places: &mut Vec<(usize, usize)>) {
-    let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(object) else { return };
-    for key in TYPE_KEYS {
-        if let Some(value) = members.get(key) {
-            let start = value.get().as_ptr() as usize - whole.as_ptr() as usize;
-            places.push((start, start + value.get().len()));
-        }
-    }
-    for key in NESTED {
-        if let Some(value) = members.get(key) {
-            find(whole, value.get(), places);
-        }
-    }
 }
 
 fn torch_name(dtype: DType) -> Option<&'static str> {
@@ -84,6 +122,28 @@ mod tests {
     #[test]
     fn a_configuration_without_a_type_gets_none() {
         assert_eq!(with_dtype("{\"a\": \"dtype\"}", DType::F16), "{\"a\": \"dtype\"}");
+    }
+
+    #[test]
+    fn the_vocabulary_is_set_wherever_it_stands() {
+        assert_eq!(with_vocab_size(r#"{"vocab_size": 8, "a": 1}"#, 9), r#"{"vocab_size": 9, "a": 1}"#);
+        let nested = r#"{"vocab_size": null, "text_config": {"vocab_size": 8}}"#;
+        assert_eq!(with_vocab_size(nested, 9), nested.replace('8', "9"));
+        assert_eq!(with_vocab_size(r#"{"a": 1}"#, 9), r#"{"a": 1, "vocab_size": 9}"#);
+    }
+
+    #[test]
+    fn token_ids_move_one_by_one_and_in_lists() {
+        let moved = |id| if id < 10 { Some(id + 10) } else { None };
+        let text = r#"{"bos_token_id": 1, "pad_token_id": null, "x_id": 1, "text_config": {"eos_token_id": [2, 3]}}"#;
+        let after =
+            r#"{"bos_token_id": 11, "pad_token_id": null, "x_id": 1, "text_config": {"eos_token_id": [12,13]}}"#;
+        assert_eq!(with_token_ids(text, moved), (after.to_owned(), vec![]));
+        let (same, lost) = with_token_ids(r#"{"eos_token_id": [2, 30], "unk_token_id": -1}"#, moved);
+        assert_eq!(
+            (same.as_str(), lost),
+            (r#"{"eos_token_id": [2, 30], "unk_token_id": -1}"#, vec!["eos_token_id".into()])
+        );
     }
 
     #[test]

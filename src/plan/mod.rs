@@ -9,6 +9,7 @@ mod coin;
 mod error;
 mod layout;
 mod parameters;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ mod lora;
 mod names;
 mod open;
 mod section;
+pub mod tokenizer;
 mod vocabulary;
 mod weights;
 

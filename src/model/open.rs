@@ -216,7 +216,7 @@ impl<S: Source> Opening<'_, S> {
 }
 
 /// The whole of a small file.
-async fn read_small<S: Source>(name: &str, source: &S) -> Result<Vec<u8>, ModelError> {
+pub(super) async fn read_small<S: Source>(name: &str, source: &S) -> Result<Vec<u8>, ModelError> {
     let (file, len) = (name.to_owned(), source.len());
     if len > MAX_SMALL_FILE {
         return Err(ModelError::TooLarge { file, len, limit: MAX_SMALL_FILE });

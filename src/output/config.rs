@@ -1,19 +1,22 @@
-//! The output's config.json: the donor's, with the element type set to the output's, and its layers to those of the slices.
+//! The output's config.json and its like: the donor's, with element type, layers, vocabulary and token ids set to the
+//! output's.
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
 
-use super::edit::edit;
+use super::json;
 use crate::format::DType;
 use crate::model::Model;
 use crate::plan::{LayerSource, Plan, SectionLayers};
 
 /// Keys that hold the element type: transformers 5 writes `dtype`, older ones `torch_dtype`.
 const TYPE_KEYS: [&str; 2] = ["dtype", "torch_dtype"];
+/// Where a configuration's members stand: at its top, and for the language model inside a larger one once more below.
+const PARTS: [&[&str]; 2] = [&[], &["text_config"]];
 
-/// The configuration's part for what looks at pictures.
-const VISION: &str = "vision_config";
+/// Where the members for what looks at pictures stand.
+const VISION: [&[&str]; 1] = [&["vision_config"]];
 
 /// Keys that hold the number of layers, by the part of the model that they count.
 const LAYER_COUNTS: [(&str, &[&str]); 4] = [
@@ -41,9 +44,17 @@ const A_LAYER_EACH: [&str; 10] = [
 const LAYER_NUMBERS: [&str; 4] = ["mlp_only_layers", "cross_attention_layers", "full_attn_idxs", "attn_layer_indices"];
 
 /// `text` with its element types set to `dtype`, and every other byte as it stands.
+///
+/// Only keys that are there are set. A text that is not a JSON object is returned unchanged: opening the model has said so.
 pub(super) fn with_dtype(text: &str, dtype: DType) -> String {
     let Some(name) = torch_name(dtype) else { return text.to_owned() };
-    edit(text, &|part, key, _| (part != VISION && TYPE_KEYS.contains(&key)).then(|| format!("\"{name}\"")))
+    let mut edited = text.to_owned();
+    for part in PARTS {
+        for key in TYPE_KEYS {
+            edited = json::replace(&edited, &[part, &[key]].concat(), &format!("\"{name}\""));
+        }
+    }
+    edited
 }
 
 /// `text` with as many layers as `plan` has, where slices say how many: their number, lists with an entry a layer (taken from the
@@ -55,42 +66,101 @@ pub(super) fn with_layers(text: &str, plan: &Plan, models: &[Model]) -> String {
 fn with_section(text: &str, section: &SectionLayers, plan: &Plan, models: &[Model]) -> String {
     let SectionLayers { section, layers } = section;
     let counts = LAYER_COUNTS.iter().find(|(name, _)| section.starts_with(name)).map_or(&[][..], |(_, keys)| keys);
-    let vision = section.starts_with("vision_");
-    // How many layers the donor has: the length of its lists with an entry a layer.
-    let count = |part: &str, key: &str, value: &str| {
-        ((part == VISION) == vision && counts.contains(&key)).then(|| value.parse().ok())?
-    };
-    let was = std::cell::Cell::new(None::<usize>);
-    let text = edit(text, &|part, key, value| {
-        let number = count(part, key, value)?;
-        was.set(was.get().or(Some(number)));
-        Some(layers.len().to_string())
-    });
-    let Some(was) = was.get().filter(|_| !vision) else { return text };
-    edit(&text, &|part, key, value| {
-        if part == VISION {
-            return None;
+    let parts: &[&[&str]] = if section.starts_with("vision_") { &VISION } else { &PARTS };
+    let mut edited = text.to_owned();
+    for part in parts {
+        let path = |key: &'static str| [*part, &[key]].concat();
+        // How many layers the donor has there: the length of its lists with an entry a layer.
+        let mut donors = None;
+        for path in counts.iter().map(|key| path(key)) {
+            if let Some(count) = json::get(&edited, &path).and_then(|value| value.parse::<usize>().ok()) {
+                donors = donors.or(Some(count));
+                edited = json::set(&edited, &path, &layers.len().to_string());
+            }
         }
-        if A_LAYER_EACH.contains(&key) {
-            let own: Vec<&RawValue> = serde_json::from_str(value).ok().filter(|list: &Vec<_>| list.len() == was)?;
-            let entries: Option<Vec<String>> =
-                layers.iter().map(|layer| entry(key, *layer, plan, models, &own)).collect();
-            return Some(format!("[{}]", entries?.join(", ")));
+        for key in A_LAYER_EACH {
+            let Some(value) = json::get(&edited, &path(key)) else { continue };
+            let Ok(own) = serde_json::from_str::<Vec<Value>>(value) else { continue };
+            if Some(own.len()) == donors {
+                let entries = layers.iter().map(|layer| entry(key, *layer, plan, models, &own));
+                edited = json::set(&edited, &path(key), &list(entries));
+            }
         }
-        if LAYER_NUMBERS.contains(&key) {
-            let own: Vec<u64> = serde_json::from_str(value).ok()?;
+        for key in LAYER_NUMBERS {
+            let Some(value) = json::get(&edited, &path(key)) else { continue };
+            let Ok(own) = serde_json::from_str::<Vec<u64>>(value) else { continue };
             let kept = layers.iter().enumerate().filter(|(_, source)| own.contains(&source.layer));
-            return Some(format!("[{}]", kept.map(|(at, _)| at.to_string()).collect::<Vec<_>>().join(", ")));
+            let numbers = list(kept.map(|(at, _)| at.to_string()));
+            edited = json::set(&edited, &path(key), &numbers);
         }
-        None
-    })
+    }
+    edited
 }
 
 /// The entry of the list called `key` for one layer of the output: of the model that the layer is of, or the donor's.
-fn entry(key: &str, layer: LayerSource, plan: &Plan, models: &[Model], donors: &[&RawValue]) -> Option<String> {
+fn entry(key: &str, layer: LayerSource, plan: &Plan, models: &[Model], donors: &[Value]) -> String {
     let config = plan.inputs.get(layer.input).and_then(|input| models.get(input.model)?.config.as_ref());
     let theirs = config.and_then(|config| config.list(key)?.into_iter().nth(layer.layer as usize));
-    theirs.or_else(|| donors.get(layer.layer as usize).or(donors.last()).map(|value| value.get().to_owned()))
+    theirs.unwrap_or_else(|| {
+        donors.get(layer.layer as usize).or(donors.last()).map_or_else(|| "null".to_owned(), Value::to_string)
+    })
+}
+
+fn list(entries: impl Iterator<Item = String>) -> String {
+    format!("[{}]", entries.collect::<Vec<_>>().join(", "))
+}
+
+/// `text` with its `vocab_size` set. Where no part of it has one, the top gets one.
+pub fn with_vocab_size(text: &str, vocab_size: u64) -> String {
+    let mut edited = text.to_owned();
+    let mut found = false;
+    for part in PARTS {
+        let path = [part, &["vocab_size"]].concat();
+        // A part may leave it open; the others then say it.
+        if json::get(&edited, &path).is_some_and(|value| value != "null") {
+            edited = json::set(&edited, &path, &vocab_size.to_string());
+            found = true;
+        }
+    }
+    if found { edited } else { json::set(&edited, &["vocab_size"], &vocab_size.to_string()) }
+}
+
+/// `text` with the ids of special tokens as `moved` says: every `…_token_id` and `…_token_ids`, one or a list.
+///
+/// Gives the text, and the members with an id for which there is no other: they stand as they were.
+pub fn with_token_ids(text: &str, moved: impl Fn(u64) -> Option<u64>) -> (String, Vec<String>) {
+    let (mut edited, mut lost) = (text.to_owned(), Vec::new());
+    for part in PARTS {
+        let inside = if part.is_empty() { Some(text) } else { json::get(text, part) };
+        let members = inside.and_then(|inside| serde_json::from_str::<BTreeMap<String, Value>>(inside).ok());
+        for (key, mut value) in members.unwrap_or_default() {
+            if !key.ends_with("_token_id") && !key.ends_with("_token_ids") {
+                continue;
+            }
+            let ids: Vec<&mut Value> = match &mut value {
+                Value::Array(list) => list.iter_mut().collect(),
+                one => vec![one],
+            };
+            let (mut changed, mut complete) = (false, true);
+            for id in ids {
+                // Anything else than an id, like null or −1, means no token.
+                let Some(before) = id.as_u64() else { continue };
+                match moved(before) {
+                    Some(after) => {
+                        changed |= after != before;
+                        *id = after.into();
+                    }
+                    None => complete = false,
+                }
+            }
+            if !complete {
+                lost.push(key);
+            } else if changed {
+                edited = json::set(&edited, &[part, &[key.as_str()]].concat(), &value.to_string());
+            }
+        }
+    }
+    (edited, lost)
 }
 
 /// The type that a reader of the config should expect: the one that most of the output's float elements have.
@@ -162,6 +232,28 @@ mod tests {
     #[test]
     fn a_configuration_without_a_type_gets_none() {
         assert_eq!(with_dtype("{\"a\": \"dtype\"}", DType::F16), "{\"a\": \"dtype\"}");
+    }
+
+    #[test]
+    fn the_vocabulary_is_set_wherever_it_stands() {
+        assert_eq!(with_vocab_size(r#"{"vocab_size": 8, "a": 1}"#, 9), r#"{"vocab_size": 9, "a": 1}"#);
+        let nested = r#"{"vocab_size": null, "text_config": {"vocab_size": 8}}"#;
+        assert_eq!(with_vocab_size(nested, 9), nested.replace('8', "9"));
+        assert_eq!(with_vocab_size(r#"{"a": 1}"#, 9), r#"{"a": 1, "vocab_size": 9}"#);
+    }
+
+    #[test]
+    fn token_ids_move_one_by_one_and_in_lists() {
+        let moved = |id| if id < 10 { Some(id + 10) } else { None };
+        let text = r#"{"bos_token_id": 1, "pad_token_id": null, "x_id": 1, "text_config": {"eos_token_id": [2, 3]}}"#;
+        let after =
+            r#"{"bos_token_id": 11, "pad_token_id": null, "x_id": 1, "text_config": {"eos_token_id": [12,13]}}"#;
+        assert_eq!(with_token_ids(text, moved), (after.to_owned(), vec![]));
+        let (same, lost) = with_token_ids(r#"{"eos_token_id": [2, 30], "unk_token_id": -1}"#, moved);
+        assert_eq!(
+            (same.as_str(), lost),
+            (r#"{"eos_token_id": [2, 30], "unk_token_id": -1}"#, vec!["eos_token_id".into()])
+        );
     }
 
     #[test]

@@ -13,9 +13,11 @@ use crate::plan::Plan;
 use crate::recipe::{self, Recipe};
 
 mod card;
-mod config;
-mod edit;
+pub mod config;
+pub mod json;
 mod ledger;
+pub mod template;
+pub mod tokenizer;
 pub mod zip;
 
 pub use ledger::ledger;

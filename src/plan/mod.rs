@@ -11,6 +11,7 @@ mod groups;
 mod layout;
 mod parameters;
 mod tensors;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;

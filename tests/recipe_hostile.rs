@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use merge_studio::method::infos;
-use merge_studio::recipe::{Link, Repair, check, examples, repair};
+use merge_studio::recipe::{Link, ProblemKind, Repair, check, examples, repair};
 use proptest::prelude::*;
 
 /// A recipe's lines, some of them lost, doubled, indented otherwise, or replaced by something else.
 fn mangled() -> impl Strategy<Value = String> {
     let change = (any::<prop::sample::Index>(), 0..6_usize, "[ -~\\t\u{a0}“—：é]{0,12}");
-    (prop::sample::select(examples()), prop::collection::vec(change, 0..6)).prop_map(|(example, changes)| {
-        let mut lines: Vec<String> = example.text.lines().map(str::to_owned).collect();
+    (prop::sample::select(recipes()), prop::collection::vec(change, 0..6)).prop_map(|(example, changes)| {
+        let mut lines: Vec<String> = example.lines().map(str::to_owned).collect();
         for (index, what, text) in changes {
             let at = index.index(lines.len());
             match what {
@@ -48,6 +48,32 @@ fn try_all(text: &str) {
     }
 }
 
+/// A frankenmerge and a SLERP by layers, as model cards show them, and a recipe with all the rest.
+const MORE: [&str; 3] = [
+    "slices:\n- sources:\n  - model: a\n    layer_range: [0, 16]\n- sources:\n  - model: b\n    layer_range: [8, 24]\nmerge_method: passthrough\ndtype: float16\n",
+    "slices:\n  - sources:\n      - model: a\n        layer_range: [0, 32]\n      - model: b\n        layer_range: [0, 32]\nmerge_method: slerp\nbase_model: a\nparameters:\n  t:\n    - filter: mlp\n      value: [0, 1]\n    - value: 0.5\ndtype: bfloat16\n",
+    "modules:\n  m:\n    models:\n      - model: {model: a, lora: b}\n    parameters:\n      weight: 1\nmerge_method: linear\ntokenizer:\n  source: union\n  tokens:\n    x:\n      source:\n        kind: model_token\n        model: a+b\n        token: y\n      force: true\n  pad_to_multiple_of: 8\nchat_template: chatml\n",
+];
+
+fn recipes() -> Vec<&'static str> {
+    examples().iter().map(|example| example.text).chain(MORE).collect()
+}
+
+#[test]
+fn layers_beyond_reason_are_refused_before_anything_is_made_of_them() {
+    let slice = |range: &str| format!("- sources: [{{model: a, layer_range: {range}}}]\n");
+    let text = |slices: &str| format!("slices:\n{slices}merge_method: passthrough\n");
+    for range in
+        ["[0, 99999999999]", "[0, 1.0e+300]", "[99999999999, 0]", "[0, 0xffffffffffffffffffffffff]", "[-1.0e+300, 0]"]
+    {
+        let checked = check(&text(&slice(range)), &infos());
+        assert!(matches!(checked.problems[0].kind, ProblemKind::OutOfRange { .. }), "{:?}", checked.problems);
+    }
+    assert!(check(&text(&slice("[0, 100000]")), &infos()).recipe.is_some());
+    let twice = check(&text(&slice("[0, 100000]").repeat(2)), &infos());
+    assert_eq!(twice.problems[0].kind, ProblemKind::TooManyLayers { limit: 100_000 });
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -79,6 +105,10 @@ fn long_texts_take_no_long_time() {
         "\t".repeat(1 << 18),
         format!("models:\n{}", "- model: a\nparameters:\nweight: 1\n".repeat(7_000)),
         format!("models:\n{}", "- model: a\nparameters:\nweight: 1\n".repeat(300)),
+        format!("slices:\n{}", "- sources:\n- model: a\nlayer_range: [0, 1]\n".repeat(7_000)),
+        format!("slices:\n{}", "- sources:\n- model: a\nlayer_range: [0, 1]\nparameters:\nscale: 1\n".repeat(150)),
+        format!("slices:\n{}merge_method: slerp\n", "- sources: [{model: a, layer_range: [0, 1]}]\n".repeat(2_000)),
+        format!("slices: &s\n- sources: [{{model: a, layer_range: [0, 1]}}]\n- *s\n{}", "- a\n".repeat(1_000)),
     ] {
         try_all(&text);
     }

@@ -64,6 +64,94 @@ dtype: bfloat16
     assert_eq!(check(text, &infos()).recipe, Some(recipe));
 }
 
+/// mergekit 0.1.5 reads this text as the recipe beside it (tried by hand).
+#[test]
+fn slices_tokenizers_and_templates_are_written_as_people_write_them() {
+    let text = "slices:
+  - sources:
+      - model: a
+        layer_range: [0, 16]
+      - model: b+c@d
+        layer_range: [8, 24]
+        parameters:
+          weight: 2
+    base_model: a
+    parameters:
+      weight: 1
+merge_method: task_arithmetic
+tokenizer:
+  source: union
+  pad_to_multiple_of: 64
+  tokens:
+    \"<|im_start|>\":
+      source:
+        kind: model_token
+        model: b+c@d
+        token_id: 5
+      force: true
+    \"<pad>\":
+      source:
+        kind: zero
+    x:
+      source: a
+chat_template: |-
+  {% for message in messages %}
+    {{ message }}
+
+  # {% endfor %}
+";
+    let recipe = check(text, &infos()).recipe.unwrap();
+    let template = "{% for message in messages %}\n  {{ message }}\n\n# {% endfor %}";
+    assert_eq!(recipe.chat_template.as_deref(), Some(template));
+    assert_eq!(write(&recipe), text);
+    let text = "modules:
+  text_model:
+    models:
+      - model: a
+      - model: b
+    parameters:
+      weight: 1
+  vision:
+    slices:
+      - sources:
+          - model: a
+            layer_range: [0, 2]
+merge_method: linear
+parameters:
+  weight: 0.5
+tokenizer:
+  source: {model: union}
+chat_template: auto
+";
+    assert_eq!(write(&check(text, &infos()).recipe.unwrap()), text);
+}
+
+/// Line breaks, blanks and characters that a block of lines would not keep.
+#[test]
+fn templates_that_a_block_would_change_are_quoted() {
+    for (template, quoted) in [
+        ("{{ a }} and so on and on\n{{ b }}", false),
+        ("{{ a }} and so on and on\n{{ b }}\n", false),
+        ("{{ a }} and so on and on\n{{ b }}\n\n", true),
+        ("\n{{ a }} and so on and on", true),
+        ("  {{ a }} and so on and on\nb", true),
+        ("{{ a }} and so on and on \nb", true),
+        ("{{ a }} and\tso on and on\nb", true),
+        ("{{ a }} and so on and on\r\nb", true),
+        ("{{ a }} and so on and on", true),
+    ] {
+        let recipe = Recipe {
+            merge_method: "karcher".into(),
+            models: vec![ModelEntry { model: "a".into(), ..ModelEntry::default() }],
+            chat_template: Some(template.into()),
+            ..Recipe::default()
+        };
+        let text = write(&recipe);
+        assert_eq!(text.contains("chat_template: \""), quoted, "{text}");
+        assert_eq!(check(&text, &infos()).recipe, Some(recipe));
+    }
+}
+
 fn word() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),

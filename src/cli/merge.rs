@@ -45,7 +45,7 @@ pub(super) fn prepare(
     shard_size: u64,
 ) -> Result<Prepared, Failure> {
     let names = plan::input_names(&loaded.recipe);
-    let opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
+    let mut opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
     let inputs: Vec<(String, String)> = names
         .into_iter()
         .map(|name| {
@@ -55,7 +55,8 @@ pub(super) fn prepare(
         .collect();
     let metadata = output::metadata(&loaded.recipe, seed, &inputs);
     let options = PlanOptions { seed, shard_size, metadata };
-    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &options)?;
+    opened.read_tokenizers(&loaded.recipe)?;
+    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &opened.tokenizers, &options)?;
     for notice in &plan.notices {
         warn(words::plan_notice(notice));
     }
@@ -132,7 +133,9 @@ fn write_folder(
     progress.finish();
     let tally = merged?;
 
-    for file in output::small_files(plan, &loaded.recipe, &opened.models) {
+    let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
+    small.notices.iter().for_each(warn);
+    for file in small.files {
         let to = folder.join(&file.name);
         match file.content {
             Content::Bytes(bytes) => {

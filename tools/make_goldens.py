@@ -3,10 +3,11 @@
 
     python -m venv mergekit && mergekit/bin/pip install mergekit==0.1.5 safetensors
     mergekit/bin/python tools/make_goldens.py tests/golden              # everything
-    mergekit/bin/python tools/make_goldens.py tests/golden ties-near …  # the inputs, and these cases
+    mergekit/bin/python tools/make_goldens.py tests/golden ties-near …  # these cases, of the inputs that are there
 
 `inputs/<model>/` are the checkpoints, `cases/<case>/` holds `recipe.yml`, `tolerance.json` (see golden_cases.py) and the
-expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors. Everything is
+expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors, and
+`expected-config.json`, fields of config.json that the recipe changes. Everything is
 seeded; mergekit runs on one thread, in this process, through the same call that `mergekit-yaml` makes.
 
 The `wide-*` checkpoints are not stored: their tensors come from a counter-based generator that tests/golden/wide.rs has too
@@ -30,6 +31,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+import golden_slices  # noqa: F401  (it adds to CASES)
 from golden_cases import CASES
 
 # Of the wide checkpoints' tensors, and of the cases that sparse_expectation names, every so many-th element is kept.
@@ -131,6 +133,39 @@ def gpt2(layers, hidden, vocab, positions):
         "n_head": 4,
         "vocab_size": vocab,
         "n_positions": positions,
+    }
+    return shapes, config
+
+
+def t5(layers, decoder_layers, hidden, inner, vocab):
+    shapes = {"shared.weight": (vocab, hidden)}
+    for stack, count in (("encoder", layers), ("decoder", decoder_layers)):
+        for i in range(count):
+            blocks = ["SelfAttention"] + ["EncDecAttention"] * (stack == "decoder")
+            for j, block in enumerate(blocks):
+                at = f"{stack}.block.{i}.layer.{j}"
+                for name in "qkvo":
+                    shapes[f"{at}.{block}.{name}.weight"] = (hidden, hidden)
+                shapes[f"{at}.layer_norm.weight"] = (hidden,)
+            at = f"{stack}.block.{i}.layer.{len(blocks)}"
+            shapes[f"{at}.DenseReluDense.wi_0.weight"] = (inner, hidden)
+            shapes[f"{at}.DenseReluDense.wi_1.weight"] = (inner, hidden)
+            shapes[f"{at}.DenseReluDense.wo.weight"] = (hidden, inner)
+            shapes[f"{at}.layer_norm.weight"] = (hidden,)
+        shapes[f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"] = (8, 4)
+        shapes[f"{stack}.final_layer_norm.weight"] = (hidden,)
+    config = {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "d_model": hidden,
+        "d_ff": inner,
+        "d_kv": hidden // 4,
+        "num_heads": 4,
+        "num_layers": layers,
+        "num_decoder_layers": decoder_layers,
+        "relative_attention_num_buckets": 8,
+        "vocab_size": vocab,
+        "tie_word_embeddings": True,
     }
     return shapes, config
 
@@ -291,6 +326,11 @@ def make_inputs(root):
     write(root / "odd-b", lacking, config)
 
 
+    shapes, config = t5(3, 2, 16, 24, 32)
+    write(root / "t5-base", draw(shapes, 81), config)
+    write(root / "t5-a", draw(shapes, 82), config)
+
+
 def wide(root):
     shapes, config = llama(1, 16, 24, 70_400, tied=True)
     for model, name in enumerate(("wide-base", "wide-a", "wide-b")):
@@ -306,13 +346,14 @@ def merge(recipe, out):
 
     config = MergeConfiguration.model_validate(yaml.safe_load(recipe))
     run_merge(config, str(out), MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0))
-    return load_file(out / "model.safetensors")
+    return load_file(out / "model.safetensors"), json.loads((out / "config.json").read_text())
 
 
 def sparse_expectation(recipe, tolerance):
     """The first methods' cases are kept whole; of the others every fifth element says as much, and coins need all of them."""
     whole = ("linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties")
-    return yaml.safe_load(recipe)["merge_method"] not in whole and not tolerance.get("statistics")
+    recipe = yaml.safe_load(recipe)
+    return (recipe["merge_method"] not in whole or "models" not in recipe) and not tolerance.get("statistics")
 
 
 def main():
@@ -329,7 +370,7 @@ def main():
     if not arguments.cases:
         for old in (root / "cases", root / "inputs"):
             shutil.rmtree(old, ignore_errors=True)
-    make_inputs(root / "inputs")
+        make_inputs(root / "inputs")
     with tempfile.TemporaryDirectory() as scratch:
         # mergekit resolves the recipes' bare names against the working directory.
         scratch = Path(scratch)
@@ -340,11 +381,14 @@ def main():
         for name, (recipe, tolerance) in CASES.items():
             if arguments.cases and name not in arguments.cases:
                 continue
-            expected = merge(recipe, scratch / "out" / name)
+            expected, config = merge(recipe, scratch / "out" / name)
             folder = root / "cases" / name
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "recipe.yml").write_text(recipe)
             (folder / "tolerance.json").write_text(json.dumps(tolerance, indent=2) + "\n")
+            if "slices" in recipe:
+                layers = {key: config[key] for key in ("num_hidden_layers", "n_layer", "num_layers", "num_decoder_layers") if key in config}
+                (folder / "expected-config.json").write_text(json.dumps(layers, indent=2) + "\n")
             stride = STRIDE if "wide-" in recipe else SPARSE_STRIDE if sparse_expectation(recipe, tolerance) else 1
             if stride > 1:
                 sampled = {n: t.flatten()[::stride].contiguous() if t.is_floating_point() else t for n, t in expected.items()}

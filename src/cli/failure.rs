@@ -38,6 +38,7 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::LayersDiffer { .. }
+            | PlanError::LayerRange { .. }
             | PlanError::ShapesDiffer { .. }
             | PlanError::KindsDiffer { .. }
             | PlanError::UnsupportedType { .. }

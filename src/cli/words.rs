@@ -48,12 +48,14 @@ pub(super) fn copy_reason(reason: CopyReason) -> &'static str {
         CopyReason::OnlyOne => "only one model has it",
         CopyReason::OnlyBase => "too few models beside the base have it",
         CopyReason::Untouched => "as it is",
+        CopyReason::OutsideModules => "in none of the recipe's modules",
     }
 }
 
 pub(super) fn left_out_reason(reason: LeftOutReason) -> &'static str {
     match reason {
         LeftOutReason::Tied => "the embedding stands for it (tied)",
+        LeftOutReason::NotInSlices => "no slice asks for it",
     }
 }
 

@@ -94,10 +94,17 @@ impl Config {
             text,
         })
     }
+
+    /// The entries of the list called `key`, as JSON each; of the language model's, where the configuration is of several parts.
+    pub fn list(&self, key: &str) -> Option<Vec<String>> {
+        let root: serde_json::Map<String, Value> = serde_json::from_str(&self.text).ok()?;
+        let list = root.get(key).or_else(|| root.get("text_config")?.get(key))?.as_array()?;
+        Some(list.iter().map(Value::to_string).collect())
+    }
 }
 
 /// serde_json's words end in a position, which is told apart from them here.
-fn without_position(error: &serde_json::Error) -> String {
+pub(super) fn without_position(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     words.strip_suffix(&position).map_or(words.clone(), str::to_owned)

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::AdapterError;
 use crate::format::{HeaderError, IndexError, ReadError};
 
 /// Why a folder cannot be opened as a model.
@@ -81,6 +82,9 @@ pub enum ModelError {
         /// The parser's words.
         problem: String,
     },
+    /// The folder is an adapter that cannot be used.
+    #[error("{0}")]
+    Adapter(AdapterError),
     /// A file that is read whole is larger than such a file ever is.
     #[error("{file} has {len} bytes; at most {limit} are read of such a file")]
     TooLarge {
@@ -104,6 +108,9 @@ pub enum ModelError {
 /// Formats that hold weights and are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum OtherFormat {
+    /// `adapter_model.bin`.
+    #[error("a LoRA adapter as a pickle")]
+    PickledAdapter,
     /// `.bin`, `.pt`, `.pth`, `.ckpt`.
     #[error("PyTorch weights")]
     PyTorch,
@@ -118,6 +125,9 @@ pub enum OtherFormat {
 impl OtherFormat {
     /// The format of a file called `name`.
     pub(super) fn of(name: &str) -> Option<Self> {
+        if name == "adapter_model.bin" {
+            return Some(Self::PickledAdapter);
+        }
         let (_, extension) = name.rsplit_once('.')?;
         match extension.to_ascii_lowercase().as_str() {
             "bin" | "pt" | "pth" | "ckpt" => Some(Self::PyTorch),
@@ -129,6 +139,11 @@ impl OtherFormat {
 
     fn advice(self) -> &'static str {
         match self {
+            Self::PickledAdapter => {
+                "convert it in its folder with: python -c \"import torch, safetensors.torch as s; \
+                 s.save_file({k: v.clone() for k, v in torch.load('adapter_model.bin', map_location='cpu', weights_only=True).items()}, \
+                 'adapter_model.safetensors')\""
+            }
             Self::PyTorch | Self::Foreign => {
                 "load it with the transformers library and save it again, which writes safetensors"
             }

@@ -14,6 +14,18 @@ impl Family {
 
     /// The number of the layer that `tensor` is part of.
     pub fn layer(self, tensor: &str) -> Option<u64> {
+        self.number(tensor)?.parse().ok()
+    }
+
+    /// The name of the same tensor in another layer; `tensor` itself where it is in none.
+    pub fn with_layer(self, tensor: &str, layer: u64) -> String {
+        let Some(number) = self.number(tensor) else { return tensor.to_owned() };
+        let start = number.as_ptr() as usize - tensor.as_ptr() as usize;
+        format!("{}{layer}{}", &tensor[..start], &tensor[start + number.len()..])
+    }
+
+    /// The digits that name the layer, where they stand in `tensor`.
+    fn number(self, tensor: &str) -> Option<&str> {
         let (prefix, layers) = match self {
             Self::Llama => ("model.", "layers."),
             Self::Bert => return number_after(without_module(tensor), "encoder.layer."),
@@ -33,20 +45,20 @@ fn without_module(tensor: &str) -> &str {
 }
 
 /// The number in `{layers}N.…`.
-fn number_after(tensor: &str, layers: &str) -> Option<u64> {
+fn number_after<'a>(tensor: &'a str, layers: &str) -> Option<&'a str> {
     number(tensor.strip_prefix(layers)?.split_once('.')?.0)
 }
 
 /// The first number that stands between two dots.
-fn first_number(tensor: &str) -> Option<u64> {
+fn first_number(tensor: &str) -> Option<&str> {
     let (_, rest) = tensor.split_once('.')?;
     let (between, _) = rest.rsplit_once('.')?;
     between.split('.').find_map(number)
 }
 
-/// Digits only: `parse` alone would take a sign as well.
-fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+/// Digits only, and no more than a number takes: `parse` alone would take a sign as well.
+fn number(text: &str) -> Option<&str> {
+    (text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_ok()).then_some(text)
 }
 
 impl Model {

@@ -6,13 +6,18 @@ mod config;
 mod error;
 mod family;
 mod fingerprint;
+mod lora;
 mod names;
 mod open;
+mod section;
+pub mod tokenizer;
 mod vocabulary;
 mod weights;
 
 pub use error::{ModelError, OtherFormat};
+pub use lora::{Adapter, AdapterError, Change, MAX_FACTOR, Patch};
 pub use open::{MAX_SMALL_FILE, open};
+pub use section::Section;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +56,8 @@ pub struct Model {
     pub fingerprint: String,
     /// What is missing or odd, and what that means.
     pub notices: Vec<ModelNotice>,
+    /// What adapter_config.json says, if this is a LoRA adapter and no whole model.
+    pub adapter: Option<Adapter>,
 }
 
 /// One safetensors file.
@@ -223,6 +230,7 @@ mod tests {
             vocabulary: None,
             fingerprint: String::new(),
             notices: Vec::new(),
+            adapter: None,
         }
     }
 

@@ -9,7 +9,8 @@ use crate::format::{Header, INDEX_NAME, ReadError, ShardIndex, Source};
 use super::fingerprint::{Fingerprint, hex};
 use super::weights::{self, Choice};
 use super::{
-    Companion, Config, Family, Folder, IgnoredReason, Model, ModelError, ModelNotice, Tensor, Vocabulary, WeightFile,
+    Adapter, Companion, Config, Family, Folder, IgnoredReason, Model, ModelError, ModelNotice, Tensor, Vocabulary,
+    WeightFile, lora,
 };
 
 /// The most bytes that are read of a small file (configuration, index, tokenizer, template): 64 MiB.
@@ -45,14 +46,16 @@ const TOKENIZER: &str = "tokenizer.json";
 /// Opens the model in `folder`.
 ///
 /// Its weight files are the shards that `model.safetensors.index.json` names, if there is one, else the safetensors files at the
-/// top of the folder, but for an adapter or consolidated weights beside `model….safetensors`. A lone file may have any name.
+/// top of the folder, but for an adapter or consolidated weights beside `model….safetensors`. A lone file may have any name. A
+/// folder that holds an adapter and no model is opened as an adapter, which is of use together with its base only.
 ///
 /// Reads headers, the blocks that the fingerprint looks at, and small files, each at most [`MAX_SMALL_FILE`] bytes.
 pub async fn open<S: Source>(folder: &Folder<S>) -> Result<Model, ModelError> {
     let mut opening = Opening { folder, tensors: BTreeMap::new(), weight_files: Vec::new(), notices: Vec::new() };
     let fingerprint = opening.weights().await?;
-    let config = opening.config().await?;
-    let (companions, vocabulary) = opening.companions().await?;
+    let adapter = opening.adapter().await?;
+    let config = opening.config(adapter.is_some()).await?;
+    let (companions, vocabulary) = opening.companions(adapter.is_some()).await?;
     let names: Vec<&str> = opening.tensors.keys().map(String::as_str).collect();
     Ok(Model {
         name: folder.name.clone(),
@@ -64,6 +67,7 @@ pub async fn open<S: Source>(folder: &Folder<S>) -> Result<Model, ModelError> {
         vocabulary,
         fingerprint,
         notices: opening.notices,
+        adapter,
     })
 }
 
@@ -159,17 +163,33 @@ impl<S: Source> Opening<'_, S> {
         Ok(())
     }
 
-    async fn config(&mut self) -> Result<Option<Config>, ModelError> {
+    /// What adapter_config.json says, if the adapter's weights are all that there is.
+    async fn adapter(&self) -> Result<Option<Adapter>, ModelError> {
+        let Some(source) = self.folder.files.get(lora::CONFIG) else { return Ok(None) };
+        if self.weight_files.iter().any(|file| file.name != lora::WEIGHTS) {
+            return Ok(None);
+        }
+        let text = read_text(lora::CONFIG, source).await?;
+        Adapter::parse(&text).map(Some).map_err(ModelError::Adapter)
+    }
+
+    async fn config(&mut self, is_adapter: bool) -> Result<Option<Config>, ModelError> {
         const NAME: &str = "config.json";
         let Some(source) = self.folder.files.get(NAME) else {
-            self.notices.push(ModelNotice::NoConfig);
+            // An adapter has none, and brings none.
+            if !is_adapter {
+                self.notices.push(ModelNotice::NoConfig);
+            }
             return Ok(None);
         };
         Config::parse(read_text(NAME, source).await?).map(Some)
     }
 
     /// Hashes the small files that an output folder takes over, and reads the vocabulary.
-    async fn companions(&mut self) -> Result<(BTreeMap<String, Companion>, Option<Vocabulary>), ModelError> {
+    async fn companions(
+        &mut self,
+        is_adapter: bool,
+    ) -> Result<(BTreeMap<String, Companion>, Option<Vocabulary>), ModelError> {
         let (mut companions, mut vocabulary) = (BTreeMap::new(), None);
         for name in COMPANIONS {
             let Some(source) = self.folder.files.get(name) else { continue };
@@ -188,7 +208,7 @@ impl<S: Source> Opening<'_, S> {
             let sha256 = hex(&Sha256::digest(&bytes));
             companions.insert(name.to_owned(), Companion { len: source.len(), sha256 });
         }
-        if !VOCABULARIES.iter().any(|name| companions.contains_key(*name)) {
+        if !is_adapter && !VOCABULARIES.iter().any(|name| companions.contains_key(*name)) {
             self.notices.push(ModelNotice::NoTokenizer);
         }
         Ok((companions, vocabulary))
@@ -196,7 +216,7 @@ impl<S: Source> Opening<'_, S> {
 }
 
 /// The whole of a small file.
-async fn read_small<S: Source>(name: &str, source: &S) -> Result<Vec<u8>, ModelError> {
+pub(super) async fn read_small<S: Source>(name: &str, source: &S) -> Result<Vec<u8>, ModelError> {
     let (file, len) = (name.to_owned(), source.len());
     if len > MAX_SMALL_FILE {
         return Err(ModelError::TooLarge { file, len, limit: MAX_SMALL_FILE });

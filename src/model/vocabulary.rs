@@ -1,23 +1,22 @@
 //! The vocabulary in tokenizer.json, boiled down to what two tokenizers are compared by.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
 use super::Vocabulary;
 use super::fingerprint::hex;
+use super::tokenizer::Raw;
 
 impl Vocabulary {
     /// Reads the text of tokenizer.json: the `vocab` of its model (BPE, WordPiece and WordLevel map tokens to ids, Unigram lists
     /// them) and `added_tokens`. The error is the parser's words.
     pub(super) fn parse(tokenizer: &[u8]) -> Result<Self, String> {
-        let tokenizer: Tokenizer = serde_json::from_slice(tokenizer).map_err(|error| error.to_string())?;
-        let mut tokens = tokenizer.model.vocab.0;
+        let text = std::str::from_utf8(tokenizer).map_err(|error| error.to_string())?;
+        let raw = Raw::parse(text)?;
         // Added tokens may stand in the model's vocabulary as well; a set counts them once.
-        tokens.extend(tokenizer.added_tokens.into_iter().map(|token| (token.id, token.content)));
+        let mut tokens: BTreeSet<(u64, String)> = raw.tokens.into_iter().map(|(token, id)| (id, token)).collect();
+        tokens.extend(raw.added.into_iter().map(|token| (token.id, token.content)));
         let mut hash = Sha256::new();
         for (id, token) in &tokens {
             hash.update(id.to_le_bytes());
@@ -25,59 +24,6 @@ impl Vocabulary {
             hash.update(token);
         }
         Ok(Self { tokens: tokens.len() as u64, sha256: hex(&hash.finalize()) })
-    }
-}
-
-#[derive(Deserialize)]
-struct Tokenizer {
-    model: TokenizerModel,
-    #[serde(default)]
-    added_tokens: Vec<AddedToken>,
-}
-
-#[derive(Deserialize)]
-struct TokenizerModel {
-    vocab: Tokens,
-}
-
-#[derive(Deserialize)]
-struct AddedToken {
-    id: u64,
-    content: String,
-}
-
-/// Tokens with their ids, in order of ids.
-struct Tokens(BTreeSet<(u64, String)>);
-
-impl<'de> Deserialize<'de> for Tokens {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MapOrList;
-
-        impl<'de> Visitor<'de> for MapOrList {
-            type Value = Tokens;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map from tokens to ids or a list of tokens with scores")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tokens, A::Error> {
-                let mut tokens = BTreeSet::new();
-                while let Some((token, id)) = map.next_entry()? {
-                    tokens.insert((id, token));
-                }
-                Ok(Tokens(tokens))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Tokens, A::Error> {
-                let mut tokens = BTreeSet::new();
-                while let Some((token, _score)) = list.next_element::<(String, IgnoredAny)>()? {
-                    tokens.insert((tokens.len() as u64, token));
-                }
-                Ok(Tokens(tokens))
-            }
-        }
-
-        deserializer.deserialize_any(MapOrList)
     }
 }
 

@@ -13,8 +13,11 @@ use crate::plan::Plan;
 use crate::recipe::{self, Recipe};
 
 mod card;
-mod config;
+pub mod config;
+pub mod json;
 mod ledger;
+pub mod template;
+pub mod tokenizer;
 pub mod zip;
 
 pub use ledger::ledger;
@@ -69,10 +72,8 @@ pub fn small_files(plan: &Plan, recipe: &Recipe, models: &[Model]) -> Vec<SmallF
     // What describes this merge replaces whatever of that name described the donor.
     let mut put = |name: &str, text: String| files.insert(name.to_owned(), Content::Bytes(text.into_bytes()));
     if let Some(config) = donor.and_then(|donor| donor.config.as_ref()) {
-        let text = match config::output_dtype(plan) {
-            Some(dtype) => config::with_dtype(&config.text, dtype),
-            None => config.text.clone(),
-        };
+        let text = config::with_layers(&config.text, plan, models);
+        let text = config::output_dtype(plan).map_or(text.clone(), |dtype| config::with_dtype(&text, dtype));
         put(CONFIG_FILE, text);
     }
     if plan.files.len() > 1 {

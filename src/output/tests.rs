@@ -34,6 +34,7 @@ fn model(name: &str, companions: &[&str]) -> Model {
         vocabulary: None,
         fingerprint: String::new(),
         notices: Vec::new(),
+        adapter: None,
     }
 }
 

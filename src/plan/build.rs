@@ -2,26 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::groups::{self, Group, Input, Member};
+use super::tensors::{self, Wanted};
 use super::{
-    CopyReason, Expected, Job, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice, PlanOptions,
-    PlannedInput, Rule, SourceTensor, coin, layout, parameters,
+    CopyReason, Expected, Job, LayerSource, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice,
+    PlanOptions, PlannedInput, Rule, SectionLayers, SourceTensor, coin, layout, parameters,
 };
-use crate::format::{DType, in_order};
+use crate::format::DType;
 use crate::kernel::{Float, Precision};
 use crate::method::{self, Method, Missing, Refusal, TensorInputs};
-use crate::model::{Model, Place, Tensor};
-use crate::recipe::{BaseUse, FloatName, MethodInfo, ModelEntry, Recipe};
-
-/// The recipe's models in the order of [`Plan::inputs`]: its list, then a base that the list lacks.
-pub fn input_names(recipe: &Recipe) -> Vec<String> {
-    let mut names: Vec<String> = recipe.models.iter().map(|entry| entry.model.clone()).collect();
-    if let Some(base) = &recipe.base_model
-        && !names.contains(base)
-    {
-        names.push(base.clone());
-    }
-    names
-}
+use crate::model::{Model, Place, Section, Tensor};
+use crate::recipe::{DEFAULT_MODULE, FloatName, MethodInfo, Part, Recipe};
 
 /// Plans a merge. `binding` says which of `models` each name of the recipe stands for.
 ///
@@ -35,11 +26,15 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let method =
         method::find(&recipe.merge_method).ok_or_else(|| PlanError::UnknownMethod(recipe.merge_method.clone()))?;
-    let planner = Planner::new(recipe, method, models, binding, options.seed)?;
+    let info = method.info();
+    let inputs = groups::inputs(recipe, models, binding)?;
+    let donor = recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
+    let planner = Planner { recipe, method, info, inputs, donor: donor.unwrap_or(0), seed: options.seed };
     let mut draft = Draft::default();
-    for name in planner.tensor_names() {
-        planner.tensor(&name, &mut draft)?;
+    for part in recipe.parts() {
+        planner.part(&part, &mut draft)?;
     }
+    planner.outside(&mut draft)?;
     if draft.jobs.is_empty() {
         return Err(PlanError::NothingToMerge);
     }
@@ -47,22 +42,14 @@ pub fn plan(
     let notices = planner.notices().chain(draft.notices).collect();
     Ok(Plan {
         method: recipe.merge_method.clone(),
-        inputs: planner
-            .inputs
-            .iter()
-            .map(|input| PlannedInput {
-                name: input.name.clone(),
-                model: input.index,
-                fingerprint: input.model.fingerprint.clone(),
-                adapter: None,
-            })
-            .collect(),
+        inputs: planner.planned_inputs(),
         donor: planner.donor,
         jobs,
         files,
         left_out: draft.left_out,
         notices,
         seed: options.seed,
+        layers: draft.layers,
         row_maps: Vec::new(),
     })
 }
@@ -72,13 +59,7 @@ struct Draft {
     jobs: Vec<Job>,
     left_out: Vec<LeftOut>,
     notices: Vec<PlanNotice>,
-}
-
-struct Input<'a> {
-    name: String,
-    index: usize,
-    model: &'a Model,
-    entry: Option<&'a ModelEntry>,
+    layers: Vec<SectionLayers>,
 }
 
 struct Planner<'a> {
@@ -86,175 +67,167 @@ struct Planner<'a> {
     method: &'static dyn Method,
     info: MethodInfo,
     inputs: Vec<Input<'a>>,
-    /// The base of a method that works from one.
-    base: Option<usize>,
     donor: usize,
     seed: u64,
 }
 
 /// One input's tensor behind an output name.
-struct Found<'a> {
-    input: usize,
+#[derive(Clone, Copy)]
+struct Found<'g, 'a> {
+    member: &'g Member<'a>,
     name: &'a str,
     tensor: &'a Tensor,
 }
 
 impl<'a> Planner<'a> {
-    fn new(
-        recipe: &'a Recipe,
-        method: &'static dyn Method,
-        models: &'a [Model],
-        binding: &BTreeMap<String, usize>,
-        seed: u64,
-    ) -> Result<Self, PlanError> {
-        let info = method.info();
-        let names = input_names(recipe);
-        if info.base == BaseUse::Required && recipe.base_model.is_none() {
-            return Err(PlanError::BaseMissing { method: info.id.to_owned() });
+    fn part(&self, part: &Part<'a>, draft: &mut Draft) -> Result<(), PlanError> {
+        let donor = self.inputs[self.donor].model;
+        let section = Section::of(part.name, DEFAULT_MODULE);
+        if section != Section::Whole && !donor.tensors.keys().any(|name| section.contains(donor, name)) {
+            let known = donor.sections().into_iter().map(str::to_owned).collect();
+            return Err(PlanError::NoSuchModule { module: part.name.to_owned(), known });
         }
-        let (least, most) = info.models;
-        let others = names.len() - usize::from(info.has_base() && recipe.base_model.is_some());
-        if others < least || most.is_some_and(|most| others > most) {
-            return Err(PlanError::ModelCount { method: info.id.to_owned(), least, most, found: others });
+        let groups = groups::groups(self.recipe, part, section, &self.info, &self.inputs)?;
+        let sliced = !part.slices.is_empty();
+        let mut used: BTreeSet<(usize, &str)> = BTreeSet::new();
+        for wanted in tensors::wanted(&groups, &self.inputs, self.donor, section, sliced) {
+            self.tensor(&wanted, &mut used, draft)?;
         }
-        let mut inputs = Vec::with_capacity(names.len());
-        for name in names {
-            let bound = binding.get(&name).and_then(|&index| Some((index, models.get(index)?)));
-            let (index, model) = bound.ok_or_else(|| PlanError::Unbound(name.clone()))?;
-            let entry = recipe.models.iter().find(|entry| entry.model == name);
-            inputs.push(Input { name, index, model, entry });
+        if sliced {
+            draft.layers.push(SectionLayers { section: part.name.to_owned(), layers: layer_sources(&groups) });
+            draft.left_out.extend(self.dropped(&groups, section, &used));
         }
-        let named_base =
-            recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
-        let base = named_base.filter(|_| info.has_base());
-        if let Some(other) = inputs.iter().find(|input| input.model.layers() != inputs[0].model.layers()) {
-            return Err(PlanError::LayersDiffer {
-                first: inputs[0].name.clone(),
-                first_layers: inputs[0].model.layers(),
-                second: other.name.clone(),
-                second_layers: other.model.layers(),
-            });
-        }
-        Ok(Self { recipe, method, info, inputs, base, donor: named_base.unwrap_or(0), seed })
+        Ok(())
     }
 
-    /// The output's tensors: the donor's in the order of their bytes, then those that only other inputs have. Names of the other
-    /// inputs that are aliases of one already listed are not listed again.
-    fn tensor_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = Vec::new();
-        let mut taken: BTreeSet<(usize, &str)> = BTreeSet::new();
-        let others = (0..self.inputs.len()).filter(|&input| input != self.donor);
-        for input in std::iter::once(self.donor).chain(others) {
-            let model = self.inputs[input].model;
-            let own: Vec<(&String, &Tensor)> = model.tensors.iter().collect();
-            // Files first: no file has 2⁴⁸ bytes.
-            for (name, _) in in_order(own, |(_, tensor)| (tensor.file as u64) << 48 | tensor.offset) {
-                if !taken.insert((input, name)) {
-                    continue;
-                }
-                for (other, Input { model, .. }) in self.inputs.iter().enumerate() {
-                    // A head may be read from the embedding it is tied to; that does not use the embedding up.
-                    if let Some((alias, _)) = model.find(name)
-                        && model.is_head(alias) == model.is_head(name)
-                    {
-                        taken.insert((other, alias));
-                    }
-                }
-                names.push(name.clone());
-            }
+    /// What is in none of the recipe's modules is the donor's: a model that lacks a part would not load.
+    fn outside(&self, draft: &mut Draft) -> Result<(), PlanError> {
+        let parts = self.recipe.parts();
+        let sections: Vec<Section<'_>> = parts.iter().map(|part| Section::of(part.name, DEFAULT_MODULE)).collect();
+        let donor = &self.inputs[self.donor];
+        let is_outside = |name: &str| sections.iter().all(|section| !section.contains(donor.model, name));
+        for name in tensors::by_place(donor.model).into_iter().filter(|name| is_outside(name)) {
+            let tensor = &donor.model.tensors[name];
+            let member = Member { input: self.donor, first: 0, settings: None };
+            let found = [Found { member: &member, name, tensor }];
+            self.check_alike(name, &found)?;
+            let reason = if tensor.dtype.is_float() { CopyReason::OutsideModules } else { CopyReason::NotFloat };
+            let dtype = if tensor.dtype.is_float() { self.dtype(&found) } else { tensor.dtype };
+            draft.jobs.push(job(name, &tensor.shape, dtype, Rule::Copy(reason), &found));
         }
-        names
+        Ok(())
     }
 
-    fn tensor(&self, name: &str, draft: &mut Draft) -> Result<(), PlanError> {
-        let found: Vec<Found<'_>> = self
-            .inputs
-            .iter()
-            .enumerate()
-            .filter_map(|(input, Input { model, .. })| {
-                let (name, tensor) = model.find(name)?;
-                Some(Found { input, name, tensor })
+    /// The type of what is made of floats.
+    fn dtype(&self, found: &[Found<'_, '_>]) -> DType {
+        let promoted =
+            found.iter().skip(1).fold(found[0].tensor.dtype, |dtype, other| dtype.promote(other.tensor.dtype));
+        self.recipe.out_dtype.or(self.recipe.dtype).map_or(promoted, dtype_of)
+    }
+
+    /// What no slice asked for.
+    fn dropped(&self, groups: &[Group<'_>], section: Section<'_>, used: &BTreeSet<(usize, &str)>) -> Vec<LeftOut> {
+        let is_member =
+            |input: usize| groups.iter().flat_map(|group| &group.members).any(|member| member.input == input);
+        let mut dropped = Vec::new();
+        for (input, Input { model, .. }) in self.inputs.iter().enumerate().filter(|(input, _)| is_member(*input)) {
+            let unused = model
+                .tensors
+                .keys()
+                .filter(|name| section.contains(model, name) && !used.contains(&(input, name.as_str())));
+            dropped.extend(unused.map(|name| LeftOut {
+                input,
+                tensor: name.clone(),
+                reason: LeftOutReason::NotInSlices,
+            }));
+        }
+        dropped
+    }
+
+    fn planned_inputs(&self) -> Vec<PlannedInput> {
+        let planned = |input: &Input<'_>| PlannedInput {
+            name: input.name.clone(),
+            model: input.index,
+            fingerprint: input.model.fingerprint.clone(),
+            adapter: None,
+        };
+        self.inputs.iter().map(planned).collect()
+    }
+
+    fn tensor(
+        &self,
+        wanted: &Wanted<'_, 'a>,
+        used: &mut BTreeSet<(usize, &'a str)>,
+        draft: &mut Draft,
+    ) -> Result<(), PlanError> {
+        let name = wanted.name.as_str();
+        let members = wanted.group.members.iter().zip(&wanted.lookups);
+        let found: Vec<Found<'_, 'a>> = members
+            .clone()
+            .filter_map(|(member, lookup)| {
+                let (name, tensor) = self.inputs[member.input].model.find(lookup)?;
+                Some(Found { member, name, tensor })
             })
             .collect();
+        used.extend(found.iter().map(|found| (found.member.input, found.name)));
         let donor = self.inputs[self.donor].model;
-        if donor.is_head(name) && !donor.tensors.contains_key(name) && is_tied(donor) {
+        if donor.is_head(name) && !donor.tensors.contains_key(name) && donor.is_tied() {
             draft.left_out.extend(found.iter().filter(|found| donor.is_head(found.name)).map(|found| LeftOut {
-                input: found.input,
+                input: found.member.input,
                 tensor: found.name.to_owned(),
                 reason: LeftOutReason::Tied,
             }));
             return Ok(());
         }
         self.check_alike(name, &found)?;
-        let missing: Vec<String> = (0..self.inputs.len())
-            .filter(|input| !found.iter().any(|found| found.input == *input))
-            .map(|input| self.inputs[input].name.clone())
+        let missing: Vec<String> = members
+            .filter(|(member, _)| !found.iter().any(|found| found.member.input == member.input))
+            .map(|(member, _)| self.inputs[member.input].name.clone())
             .collect();
         let first = found[0].tensor;
         let (rule, dtype, used) = if first.dtype.is_float() {
-            self.float_rule(name, &found, &missing)?
+            self.float_rule(wanted, &found, &missing)?
         } else {
             (Rule::Copy(CopyReason::NotFloat), first.dtype, (0..found.len()).collect())
         };
         if !missing.is_empty() {
             draft.notices.push(PlanNotice::Missing { tensor: name.to_owned(), inputs: missing });
         }
-        let elements: u64 = first.shape.iter().product();
-        draft.jobs.push(Job {
-            name: name.to_owned(),
-            shape: first.shape.clone(),
-            dtype,
-            rule,
-            sources: used
-                .into_iter()
-                .map(|used| &found[used])
-                .map(|found| SourceTensor {
-                    input: found.input,
-                    name: found.name.to_owned(),
-                    dtype: found.tensor.dtype,
-                    file: found.tensor.file,
-                    offset: found.tensor.offset,
-                    len: found.tensor.len,
-                    assembly: None,
-                })
-                .collect(),
-            file: 0,
-            offset: 0,
-            len: elements * dtype.size(),
-        });
+        let used: Vec<Found<'_, '_>> = used.into_iter().map(|used| found[used]).collect();
+        draft.jobs.push(job(name, &first.shape, dtype, rule, &used));
         Ok(())
     }
 
     /// Same shape, same kind of numbers, and a type that is known.
-    fn check_alike(&self, name: &str, found: &[Found<'_>]) -> Result<(), PlanError> {
+    fn check_alike(&self, name: &str, found: &[Found<'_, '_>]) -> Result<(), PlanError> {
         let first = &found[0];
         for other in found {
             let (first_dtype, second_dtype) = (first.tensor.dtype, other.tensor.dtype);
             if matches!(second_dtype, DType::F8E4M3 | DType::F8E5M2) {
                 return Err(PlanError::UnsupportedType {
                     tensor: name.to_owned(),
-                    input: self.inputs[other.input].name.clone(),
+                    input: self.inputs[other.member.input].name.clone(),
                     dtype: second_dtype,
                 });
             }
             if first_dtype != second_dtype && !(first_dtype.is_float() && second_dtype.is_float()) {
                 return Err(PlanError::KindsDiffer {
                     tensor: name.to_owned(),
-                    first: self.inputs[first.input].name.clone(),
+                    first: self.inputs[first.member.input].name.clone(),
                     first_dtype,
-                    second: self.inputs[other.input].name.clone(),
+                    second: self.inputs[other.member.input].name.clone(),
                     second_dtype,
                 });
             }
             if first.tensor.shape != other.tensor.shape {
                 let (a, b) = (&first.tensor.shape, &other.tensor.shape);
-                let model = self.inputs[first.input].model;
+                let model = self.inputs[first.member.input].model;
                 let embeds = model.is_head(name) || model.place(name) == Place::Before;
                 return Err(PlanError::ShapesDiffer {
                     tensor: name.to_owned(),
-                    first: self.inputs[first.input].name.clone(),
+                    first: self.inputs[first.member.input].name.clone(),
                     first_shape: a.clone(),
-                    second: self.inputs[other.input].name.clone(),
+                    second: self.inputs[other.member.input].name.clone(),
                     second_shape: b.clone(),
                     vocabulary: embeds && a.len() == 2 && b.len() == 2 && a[1] == b[1],
                 });
@@ -266,21 +239,20 @@ impl<'a> Planner<'a> {
     /// The rule for a tensor of floats, its type, and which of its sources are used.
     fn float_rule(
         &self,
-        name: &str,
-        found: &[Found<'_>],
+        wanted: &Wanted<'_, '_>,
+        found: &[Found<'_, '_>],
         missing: &[String],
     ) -> Result<(Rule, DType, Vec<usize>), PlanError> {
-        let promoted =
-            found.iter().skip(1).fold(found[0].tensor.dtype, |dtype, other| dtype.promote(other.tensor.dtype));
-        let dtype = self.recipe.out_dtype.or(self.recipe.dtype).map_or(promoted, dtype_of);
-        let base = match self.base {
+        let name = wanted.name.as_str();
+        let dtype = self.dtype(found);
+        let base = match wanted.group.base {
             None => None,
-            Some(base) => match found.iter().position(|found| found.input == base) {
+            Some(base) => match found.iter().position(|found| found.member.input == base) {
                 None if self.method.missing() == Missing::CopySingle && found.len() == 1 => None,
                 None => {
                     return Err(PlanError::MissingInBase {
                         tensor: name.to_owned(),
-                        input: self.inputs[found[0].input].name.clone(),
+                        input: self.inputs[found[0].member.input].name.clone(),
                         base: self.inputs[base].name.clone(),
                     });
                 }
@@ -302,12 +274,12 @@ impl<'a> Planner<'a> {
                 (Missing::MergeRest, _) => {}
             }
         }
-        let parameters = self.parameters(name, found)?;
+        let parameters = self.parameters(wanted, found)?;
         if self.method.copies(&parameters) {
             return Ok((Rule::Copy(CopyReason::Untouched), dtype, all()));
         }
         let coins = if self.method.draws_coins() {
-            found.iter().map(|found| coin::key(self.seed, name, found.input)).collect()
+            found.iter().map(|found| coin::key(self.seed, name, found.member.input)).collect()
         } else {
             Vec::new()
         };
@@ -322,7 +294,7 @@ impl<'a> Planner<'a> {
                 expected: Expected::Whole,
             },
             Refusal::Chances { input, density, epsilon } => {
-                let input = self.inputs[found[input].input].name.clone();
+                let input = self.inputs[found[input].member.input].name.clone();
                 PlanError::Chances { tensor: name.to_owned(), input, density, epsilon }
             }
         })?;
@@ -333,24 +305,18 @@ impl<'a> Planner<'a> {
         Ok((Rule::Merge(MergeRule { base, parameters, coins, precision, out }), dtype, all()))
     }
 
-    fn parameters(&self, name: &str, found: &[Found<'_>]) -> Result<method::Resolved, PlanError> {
-        let donor = self.inputs[self.donor].model;
-        // Embeddings, final norm and head stand at t = 0; so says mergekit, also of the end.
-        let t = match (donor.place(name), donor.layers()) {
-            (Place::Layer(_), 0 | 1) => 1.0,
-            (Place::Layer(layer), layers) => layer as f64 / (layers - 1) as f64,
-            _ => 0.0,
-        };
+    fn parameters(&self, wanted: &Wanted<'_, '_>, found: &[Found<'_, '_>]) -> Result<method::Resolved, PlanError> {
         let sources = found
             .iter()
             .map(|found| parameters::SubjectSource {
-                input: &self.inputs[found.input].name,
-                entry: self.inputs[found.input].entry,
+                input: &self.inputs[found.member.input].name,
+                settings: found.member.settings,
                 tensor: found.name,
-                is_base: self.base == Some(found.input),
+                is_base: wanted.group.base == Some(found.member.input),
             })
             .collect();
-        parameters::resolve(&self.info, &self.recipe.parameters, &parameters::Subject { tensor: name, t, sources })
+        let subject = parameters::Subject { tensor: &wanted.name, t: wanted.t, sources };
+        parameters::resolve(&self.info, &wanted.group.scopes, &subject)
     }
 
     fn notices(&self) -> impl Iterator<Item = PlanNotice> {
@@ -375,8 +341,39 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn is_tied(model: &Model) -> bool {
-    model.config.as_ref().is_some_and(|config| config.tied == Some(true))
+/// A tensor of the output, not yet laid out.
+fn job(name: &str, shape: &[u64], dtype: DType, rule: Rule, sources: &[Found<'_, '_>]) -> Job {
+    let source = |found: &Found<'_, '_>| SourceTensor {
+        input: found.member.input,
+        name: found.name.to_owned(),
+        dtype: found.tensor.dtype,
+        file: found.tensor.file,
+        offset: found.tensor.offset,
+        len: found.tensor.len,
+        assembly: None,
+    };
+    Job {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        dtype,
+        rule,
+        sources: sources.iter().map(source).collect(),
+        file: 0,
+        offset: 0,
+        len: shape.iter().product::<u64>() * dtype.size(),
+    }
+}
+
+/// Which layer of which input gives each layer of the output: the first source's of its slice.
+fn layer_sources(groups: &[Group<'_>]) -> Vec<LayerSource> {
+    let of_group = |group: &Group<'_>| {
+        let first = group.members.first().map(|member| (member.input, member.first));
+        let layers = group.layers;
+        first
+            .into_iter()
+            .flat_map(move |(input, first)| (0..layers).map(move |layer| LayerSource { input, layer: first + layer }))
+    };
+    groups.iter().flat_map(of_group).collect()
 }
 
 fn dtype_of(name: FloatName) -> DType {

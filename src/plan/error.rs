@@ -25,6 +25,20 @@ pub enum PlanError {
         "{first} has {first_layers} layers and {second} has {second_layers}: models of different depth cannot be merged layer by layer"
     )]
     LayersDiffer { first: String, first_layers: u64, second: String, second_layers: u64 },
+    /// A slice asks for layers that a model does not have.
+    #[error("layer_range ends at {end}, and {model} has {layers} layers: the last range it can give ends at {layers}")]
+    LayerRange { model: String, end: u64, layers: u64 },
+    /// The sources of a slice give unequal numbers of layers. Slices count from 1.
+    #[error("the sources of slice {slice} have layer_ranges of different lengths: layers are merged one with one")]
+    SliceLengths { slice: usize },
+    /// The base of a method that works from one is not among a slice's sources. Slices count from 1.
+    #[error(
+        "{base} is the base, and slice {slice} has no source of it: add one, for a base never joins a slice by itself"
+    )]
+    BaseNotInSlice { base: String, slice: usize },
+    /// A module of the recipe has no tensors in the model that gives the configuration.
+    #[error("there is no module {module} in this model; it has {}", list_of(.known))]
+    NoSuchModule { module: String, known: Vec<String> },
     /// Two inputs disagree about a tensor's shape.
     #[error("{tensor} has shape {first_shape:?} in {first} and {second_shape:?} in {second}{}", if *.vocabulary { ": the vocabularies differ in size, and aligning them (tokenizer_source) is not supported yet" } else { "" })]
     ShapesDiffer {
@@ -97,6 +111,10 @@ impl Expected {
 
 fn of_input(input: Option<&str>) -> String {
     input.map_or_else(String::new, |input| format!(" of {input}"))
+}
+
+fn list_of(names: &[String]) -> String {
+    std::iter::once("default").chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(", ")
 }
 
 fn most_words(least: usize, most: Option<usize>) -> String {

@@ -7,14 +7,18 @@
 mod build;
 mod coin;
 mod error;
+mod groups;
 mod layout;
 mod parameters;
+mod tensors;
+pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;
 
-pub use build::{float_of, input_names, plan};
+pub use build::{float_of, plan};
 pub use error::{Expected, PlanError};
+pub use groups::input_names;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +47,8 @@ pub struct Plan {
     pub notices: Vec<PlanNotice>,
     /// The seed of the random methods.
     pub seed: u64,
+    /// For recipes with slices: where the layers of each part of the output come from. Empty where they are the inputs'.
+    pub layers: Vec<SectionLayers>,
     /// Where rows of vocabularies come from; [`Assembly::rows`] counts in it.
     pub row_maps: Vec<RowMap>,
 }
@@ -58,6 +64,24 @@ pub struct PlannedInput {
     pub fingerprint: String,
     /// The adapter that is applied to it (`model+adapter`): an input of its own, whose tensors only changes are made of.
     pub adapter: Option<usize>,
+}
+
+/// The layers of a part of the output, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionLayers {
+    /// The part's name in the recipe: a module, or `default`.
+    pub section: String,
+    /// Where each comes from.
+    pub layers: Vec<LayerSource>,
+}
+
+/// Where a layer of the output comes from: of a slice with several sources, the first one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerSource {
+    /// Index into [`Plan::inputs`].
+    pub input: usize,
+    /// The layer's number there.
+    pub layer: u64,
 }
 
 /// One output tensor.
@@ -116,6 +140,8 @@ pub enum CopyReason {
     OnlyBase,
     /// The method leaves it as it is.
     Untouched,
+    /// It is in none of the recipe's modules: the donor's stays.
+    OutsideModules,
 }
 
 /// One tensor of one input.
@@ -209,6 +235,8 @@ pub struct LeftOut {
 pub enum LeftOutReason {
     /// It is the head of a model with tied embeddings: the embedding stands for it.
     Tied,
+    /// Its layer is in no slice; or it stands before or after the layers, and those are another slice's.
+    NotInSlices,
 }
 
 /// What a person should know before running a plan.

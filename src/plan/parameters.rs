@@ -1,15 +1,14 @@
 //! From what is written to what applies: every parameter of one tensor, resolved by scope, filter and gradient.
 //!
-//! A model's own setting comes before the recipe's; a list of filters without a match falls through to the next scope.
+//! A source's own setting comes before its slice's, its module's and the recipe's; a list of filters without a match falls through to
+//! the next scope.
 //! Per-input parameters are filtered by the input tensor's name, shared ones by the output's.
 
 use std::collections::BTreeMap;
 
 use super::{Expected, PlanError};
 use crate::method::Resolved;
-use crate::recipe::{
-    DefaultValue, MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Scope, Setting, Settings, Value,
-};
+use crate::recipe::{DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope, Setting, Settings, Value};
 
 /// What identifies one tensor to the parameters.
 pub(super) struct Subject<'a> {
@@ -17,28 +16,28 @@ pub(super) struct Subject<'a> {
     pub tensor: &'a str,
     /// Position along the layers, 0 to 1.
     pub t: f64,
-    /// Each source: its input's name, its entry in the recipe (an unlisted base has none), its tensor's name, whether it is the base.
+    /// Each source: its input's name, its own settings (an unlisted base has none), its tensor's name, whether it is the base.
     pub sources: Vec<SubjectSource<'a>>,
 }
 
 /// One source of a [`Subject`].
 pub(super) struct SubjectSource<'a> {
     pub input: &'a str,
-    pub entry: Option<&'a ModelEntry>,
+    pub settings: Option<&'a Settings>,
     pub tensor: &'a str,
     pub is_base: bool,
 }
 
-/// Resolves every parameter of the method for one tensor.
-pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_>) -> Result<Resolved, PlanError> {
+/// Resolves every parameter of the method for one tensor. `scopes` are those that all sources share, the narrowest first.
+pub(super) fn resolve(info: &MethodInfo, scopes: &[&Settings], subject: &Subject<'_>) -> Result<Resolved, PlanError> {
     let mut shared = BTreeMap::new();
     for parameter in info.parameters.iter().filter(|parameter| parameter.scope == Scope::Shared) {
-        let value = one(parameter, &[Some(global)], subject.tensor, subject.t, None)?;
+        let value = one(parameter, scopes.iter().copied(), subject.tensor, subject.t, None)?;
         shared.extend(value.map(|value| (parameter.name.to_owned(), value)));
     }
     let mut inputs = Vec::with_capacity(subject.sources.len());
     for source in &subject.sources {
-        let scopes = [source.entry.map(|entry| &entry.parameters), Some(global)];
+        let own = source.settings.into_iter().chain(scopes.iter().copied());
         let mut values = BTreeMap::new();
         for parameter in &info.parameters {
             let applies = match parameter.scope {
@@ -47,7 +46,7 @@ pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_
                 Scope::NonBase => !source.is_base,
             };
             if applies {
-                let value = one(parameter, &scopes, source.tensor, subject.t, Some(source.input))?;
+                let value = one(parameter, own.clone(), source.tensor, subject.t, Some(source.input))?;
                 values.extend(value.map(|value| (parameter.name.to_owned(), value)));
             }
         }
@@ -57,9 +56,9 @@ pub(super) fn resolve(info: &MethodInfo, global: &Settings, subject: &Subject<'_
 }
 
 /// The value of one parameter; `None` where it has none and needs none.
-fn one(
+fn one<'s>(
     parameter: &ParameterInfo,
-    scopes: &[Option<&Settings>],
+    scopes: impl Iterator<Item = &'s Settings>,
     tensor: &str,
     t: f64,
     input: Option<&str>,
@@ -75,7 +74,7 @@ fn one(
         input: input.map(str::to_owned),
         expected,
     };
-    for setting in scopes.iter().flatten().filter_map(|scope| scope.get(parameter.name)) {
+    for setting in scopes.filter_map(|scope| scope.get(parameter.name)) {
         let typed = typed(setting, parameter.kind).map_err(|(value, expected)| bad(&value, expected))?;
         let Some(value) = typed.resolve(tensor, t) else { continue };
         if let (Value::Number(number), ParameterKind::Number { floor: Some(floor), .. }) = (&value, parameter.kind)

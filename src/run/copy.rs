@@ -22,14 +22,7 @@ pub(super) async fn copy<S: Source, K: Sink>(
         let mut first: Option<Vec<u8>> = None;
         for source in &job.sources {
             let mut bytes = vec![0; len];
-            let file = &task.sources[source.input][source.file];
-            let input = &plan.inputs[source.input].name;
-            file.read(source.offset + at, &mut bytes).await.map_err(|error| RunError::Read {
-                tensor: source.name.clone(),
-                input: input.clone(),
-                error,
-            })?;
-            task.report.read += len as u64;
+            task.read(source, at, &mut bytes).await?;
             done += len as u64;
             watch(Progress { job: task.index, done, total });
             match &first {
@@ -39,7 +32,7 @@ pub(super) async fn copy<S: Source, K: Sink>(
                     return Err(RunError::IntegersDiffer {
                         tensor: job.name.clone(),
                         first: plan.inputs[job.sources[0].input].name.clone(),
-                        second: input.clone(),
+                        second: plan.inputs[source.input].name.clone(),
                     });
                 }
             }

@@ -18,6 +18,9 @@ pub enum RunError {
     /// Integers or booleans that are not the same in every input. They are never cast or averaged.
     #[error("{tensor} holds integers that differ between {first} and {second}; they cannot be averaged")]
     IntegersDiffer { tensor: String, first: String, second: String },
+    /// A plan that asks for rows or ranks that are not there.
+    #[error("{tensor} of {input} lacks numbers that the plan asks for; plan this merge again")]
+    Assembly { tensor: String, input: String },
     /// The reference backend itself failed.
     #[error("{tensor} could not be computed: {error}")]
     Backend { tensor: String, error: BackendError },

@@ -1,11 +1,14 @@
 //! The windows of one tensor: read once and kept where the inputs fit the budget, read again each pass where they do not.
+//!
+//! A source that is put together from several stretches is put together here, and looks like a plain one.
 
 use std::ops::Range;
 
+use super::assemble::{Assembler, width};
 use super::{RunError, Task};
 use crate::format::Source;
 use crate::kernel::{Float, Raw};
-use crate::plan::{Job, float_of};
+use crate::plan::Job;
 
 /// The raw inputs of one job.
 pub(super) struct Feed {
@@ -19,15 +22,16 @@ pub(super) struct Feed {
     kept: bool,
     /// Which elements the buffers hold.
     loaded: Range<u64>,
+    /// Puts together the sources that are more than a stretch of a file, where there are any.
+    assembler: Option<Assembler>,
 }
 
 impl Feed {
     /// A feed that has read nothing yet.
-    pub(super) fn new<S>(task: &Task<'_, S>, job: &Job, elements: u64, whole: u64) -> Self {
-        let dtypes: Vec<Float> =
-            job.sources.iter().map(|source| float_of(source.dtype).unwrap_or(Float::F32)).collect();
-        let raw: u64 = job.sources.iter().map(|source| source.len).sum();
-        Self {
+    pub(super) fn new<S>(task: &Task<'_, S>, job: &Job, elements: u64, whole: u64) -> Result<Self, RunError> {
+        let dtypes: Vec<Float> = job.sources.iter().map(width).collect();
+        let raw = dtypes.iter().map(|dtype| dtype.size() as u64).sum::<u64>().saturating_mul(elements);
+        Ok(Self {
             buffers: vec![Vec::new(); dtypes.len()],
             dtypes,
             elements,
@@ -35,7 +39,8 @@ impl Feed {
             whole,
             kept: raw <= task.limits.keep,
             loaded: 0..0,
-        }
+            assembler: Assembler::new(task, job)?,
+        })
     }
 
     /// First element and length of every window, in order.
@@ -58,22 +63,20 @@ impl Feed {
         if self.loaded == wanted {
             return Ok(());
         }
-        let (first, len) = (wanted.start, (wanted.end - wanted.start) as usize);
+        let len = (wanted.end - wanted.start) as usize;
         let plan = task.plan;
-        let job = &plan.jobs[task.index];
-        for (number, source) in job.sources.iter().enumerate() {
+        self.loaded = 0..0;
+        for (number, source) in plan.jobs[task.index].sources.iter().enumerate() {
             let size = self.dtypes[number].size();
             let buffer = &mut self.buffers[number];
             buffer.resize(len * size, 0);
-            task.sources[source.input][source.file].read(source.offset + first * size as u64, buffer).await.map_err(
-                |error| RunError::Read {
-                    tensor: source.name.clone(),
-                    input: plan.inputs[source.input].name.clone(),
-                    error,
-                },
-            )?;
-            task.report.read += buffer.len() as u64;
-            task.report.largest_allocation = task.report.largest_allocation.max(buffer.capacity() as u64);
+            task.allocated(buffer.capacity());
+            match &mut self.assembler {
+                Some(assembler) if source.assembly.is_some() => {
+                    assembler.fill(task, number, wanted.clone(), buffer).await?;
+                }
+                _ => task.read(source, wanted.start * size as u64, buffer).await?,
+            }
         }
         self.loaded = wanted;
         Ok(())

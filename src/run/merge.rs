@@ -168,7 +168,7 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     let job = &task.plan.jobs[task.index];
     let bytes_an_element = job.sources.iter().map(|source| source.dtype.size()).sum::<u64>();
     let elements = lowered.shape.iter().product::<u64>();
-    let feed = Feed::new(task, job, elements, lowered.whole());
+    let feed = Feed::new(task, job, elements, lowered.whole())?;
     let total = elements * bytes_an_element * lowered.passes();
     let ranked = program.masks.iter().enumerate().filter_map(|(term, mask)| match mask {
         MaskRule::Ranked(coin) => Some((term, *coin)),

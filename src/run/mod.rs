@@ -3,6 +3,7 @@
 //! One job is one tensor and runs on one worker; which worker, and how many there are, cannot be seen in the bytes.
 //! The host schedules: it hands [`batches`] of jobs to as many workers as it likes and calls [`job`] for each.
 
+mod assemble;
 mod copy;
 mod error;
 mod feed;
@@ -10,6 +11,8 @@ mod merge;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+mod assemble_tests;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +23,7 @@ use crate::kernel::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use crate::kernel::gpu::Gpu;
 use crate::kernel::{BLOCK, BackendError, BackendKind};
-use crate::plan::{Plan, Rule};
+use crate::plan::{Plan, Rule, SourceTensor};
 
 /// Where merged bytes go.
 #[allow(async_fn_in_trait)] // Every host runs a job on one thread: natively `block_on`, in a page a worker.
@@ -43,7 +46,7 @@ pub struct Bench {
 /// What a job may hold in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Raw bytes of inputs that may be kept between passes: a tensor whose inputs fit is read once.
+    /// Bytes of inputs, as methods see them, that may be kept between passes: a tensor whose inputs fit is read once.
     pub keep: u64,
     /// Elements of a window, a multiple of [`BLOCK`]. What does not fit `keep` is read in windows, once a pass.
     pub window: usize,
@@ -56,7 +59,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most that one job holds at a time: raw inputs and one window of output, in bytes.
+    /// The most that one job holds at a time: raw inputs and one window of output, in bytes. A job whose sources are put together
+    /// (an adapter's change, rows of vocabularies) holds up to five windows more, and the lines of the changes.
     pub fn peak(&self, inputs: usize) -> u64 {
         let window = self.window as u64 * 8;
         self.keep.max(window * inputs as u64) + window
@@ -139,7 +143,7 @@ pub async fn job<S: Source, K: Sink>(
     let mut task = Task { plan, index: job, sources, limits, report: JobReport::default() };
     let job = &plan.jobs[job];
     match &job.rule {
-        Rule::Copy(_) if job.sources.iter().all(|source| source.dtype == job.dtype) => {
+        Rule::Copy(_) if job.sources.iter().all(|source| source.dtype == job.dtype && source.assembly.is_none()) => {
             copy::copy(&mut task, sink, watch).await?;
         }
         rule => {
@@ -185,6 +189,21 @@ impl<S> Task<'_, S> {
         self.report.written += len;
         self.allocated(bytes.capacity());
         sink.write(job.file, offset, bytes).await.map_err(RunError::Write)
+    }
+
+    /// Fills `into` with bytes of `source` from byte `at` of it on.
+    async fn read(&mut self, source: &SourceTensor, at: u64, into: &mut [u8]) -> Result<(), RunError>
+    where
+        S: Source,
+    {
+        let read = self.sources[source.input][source.file].read(source.offset + at, into).await;
+        self.report.read += into.len() as u64;
+        self.allocated(into.len());
+        read.map_err(|error| RunError::Read {
+            tensor: source.name.clone(),
+            input: self.plan.inputs[source.input].name.clone(),
+            error,
+        })
     }
 
     fn allocated(&mut self, bytes: usize) {

@@ -41,6 +41,7 @@ fn model(name: &str, seed: u64, integers: i64) -> (Model, Vec<u8>) {
         vocabulary: None,
         fingerprint: String::new(),
         notices: Vec::new(),
+        adapter: None,
     };
     (model, bytes)
 }
@@ -62,7 +63,7 @@ fn recipe(method: &str) -> Recipe {
     recipe
 }
 
-struct Memory(Vec<Vec<u8>>);
+pub(super) struct Memory(pub(super) Vec<Vec<u8>>);
 
 impl Sink for Memory {
     async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {

@@ -56,6 +56,8 @@ pub struct Case {
     pub recipe: Recipe,
     pub tolerance: Tolerance,
     pub expected: BTreeMap<String, ExpectedTensor>,
+    /// Fields of config.json that the recipe changes, as mergekit wrote them.
+    pub config: BTreeMap<String, serde_json::Value>,
     pub inputs: Inputs,
 }
 
@@ -103,7 +105,10 @@ impl Case {
         }
         let recipe = read_recipe(&text(&folder.join("recipe.yml"))?)?;
         let inputs = Inputs::open(root, &recipe)?;
-        Ok(Self { recipe, tolerance, expected: expected(&folder)?, inputs })
+        let config = folder.join("expected-config.json");
+        let config = if config.exists() { text(&config)? } else { "{}".to_owned() };
+        let config = serde_json::from_str(&config).map_err(|error| format!("expected-config.json: {error}"))?;
+        Ok(Self { recipe, tolerance, expected: expected(&folder)?, config, inputs })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use merge_studio::format::DType;
 use merge_studio::kernel::Precision;
+use merge_studio::output::{self, Content};
 use merge_studio::plan::{Job, Rule};
 
 use crate::case::{ExpectedTensor, Tolerance, decode};
@@ -39,6 +40,23 @@ pub fn with_mergekit(made: &Made) -> Result<(), String> {
     for job in made.plan.jobs.iter().filter(|job| !otherwise(&job.name)) {
         let expected = &made.case.expected[&job.name];
         tensor(made, job, expected, made.output(job)).map_err(|error| format!("{}: {error}", job.name))?;
+    }
+    config(made)
+}
+
+/// What the recipe changes in config.json is what mergekit changes in it.
+fn config(made: &Made) -> Result<(), String> {
+    if made.case.config.is_empty() {
+        return Ok(());
+    }
+    let files = output::small_files(&made.plan, &made.case.recipe, &made.case.inputs.models);
+    let content = files.into_iter().find(|file| file.name == output::CONFIG_FILE).map(|file| file.content);
+    let Some(Content::Bytes(text)) = content else { return Err("there is no config.json".to_owned()) };
+    let ours: serde_json::Value = serde_json::from_slice(&text).map_err(|error| format!("config.json: {error}"))?;
+    for (key, theirs) in &made.case.config {
+        if ours.get(key) != Some(theirs) {
+            return Err(format!("config.json has {key}: {:?} instead of {theirs}", ours.get(key)));
+        }
     }
     Ok(())
 }

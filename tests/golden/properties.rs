@@ -1,13 +1,13 @@
 //! What is said of the goldens as a whole, of the comparator, and of the differences from mergekit that are on purpose.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use libtest_mimic::Trial;
 use merge_studio::format::DType;
 use merge_studio::method;
 use merge_studio::recipe::Recipe;
 
-use crate::case::{self, Case, Inputs, Tolerance, decode};
+use crate::case::{self, Case, Inputs, decode};
 use crate::compare;
 use crate::engine::{self, Made};
 use crate::truth::{Choices, Truth};
@@ -231,7 +231,8 @@ fn rows_that_hardly_differ_have_no_negative_divergence() -> Result<(), String> {
 fn seeded(text: &str, seed: u64) -> Result<Made, String> {
     let recipe: Recipe = case::read_recipe(text)?;
     let inputs = Inputs::open(root(), &recipe)?;
-    let case = Case { recipe, tolerance: Tolerance::default(), expected: BTreeMap::new(), inputs };
+    let (tolerance, expected, config) = Default::default();
+    let case = Case { recipe, tolerance, expected, config, inputs };
     engine::run_seeded(case, &mut engine::cpu(), engine::NARROW, seed)
 }
 

@@ -11,6 +11,7 @@
 mod block;
 mod divergence;
 mod float16;
+mod line;
 mod mask;
 mod measure;
 mod mix;
@@ -20,6 +21,7 @@ mod reference;
 mod simd;
 
 pub use divergence::Divergence;
+pub use line::{add_change, add_scaled, narrow, widen};
 pub use ranked::draw;
 pub use reference::Reference;
 

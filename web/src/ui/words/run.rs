@@ -153,6 +153,7 @@ pub fn copied(reason: CopyReason) -> &'static str {
         CopyReason::OnlyOne => "copied: only one model has it",
         CopyReason::OnlyBase => "copied: too few models beside the base have it",
         CopyReason::Untouched => "copied as it is",
+        CopyReason::OutsideModules => "copied: it is in none of the recipe's modules",
     }
 }
 
@@ -160,6 +161,7 @@ pub fn copied(reason: CopyReason) -> &'static str {
 pub fn left_out(reason: LeftOutReason) -> &'static str {
     match reason {
         LeftOutReason::Tied => "tied to the embeddings, which stand for it",
+        LeftOutReason::NotInSlices => "in no slice",
     }
 }
 

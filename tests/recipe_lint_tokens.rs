@@ -31,7 +31,7 @@ fn assert_problems(more: &str, expected: &[(usize, Kind)]) {
 fn fixed(more: &str) -> String {
     let fixes: Vec<_> = problems(&recipe(more)).into_iter().filter_map(|problem| problem.fix).collect();
     let [fix] = fixes.as_slice() else { panic!("{} fixes for\n{more}", fixes.len()) };
-    fix.apply(&recipe(more)).trim_start_matches(&recipe("").trim_end()).trim().to_owned()
+    fix.apply(&recipe(more)).trim_start_matches(recipe("").trim_end()).trim().to_owned()
 }
 
 fn shape(key: &str, expected: Expected, found: Found) -> Kind {

@@ -199,3 +199,106 @@ fn what_would_be_a_guess_is_refused_with_the_reason() {
     assert!(matches!(refused(&linear.replace("weight: 0.7\n", "")), RefusedReason::NoStructure(_)));
     assert!(matches!(refused("models:\n\0"), RefusedReason::NotText(_)));
 }
+
+/// A recipe in the canonical form comes back from its words alone, with or without dashes.
+fn survives(text: &str) {
+    assert_eq!(repaired(&flatten(text)), text);
+    let bare: String = flatten(text).lines().map(|line| line.trim_start_matches("- ").to_owned() + "\n").collect();
+    assert_eq!(repaired(&bare), text);
+}
+
+#[test]
+fn slices_find_their_way_back() {
+    survives(
+        "slices:
+  - sources:
+      - model: psmathur/orca_mini_v3_13b
+        layer_range: [0, 40]
+      - model: garage-bAInd/Platypus2-13B
+        layer_range: [0, 40]
+merge_method: slerp
+base_model: psmathur/orca_mini_v3_13b
+parameters:
+  t:
+    - filter: self_attn
+      value: [0, 0.5, 0.3, 0.7, 1]
+    - filter: mlp
+      value: [1, 0.5, 0.7, 0.3, 0]
+    - value: 0.5
+dtype: float16
+",
+    );
+    survives(
+        "slices:
+  - sources:
+      - model: a
+        layer_range: [0, 16]
+        parameters:
+          scale: 0.5
+  - sources:
+      # the upper half
+      - layer_range: [8, 24]
+        model: b
+merge_method: passthrough
+dtype: float16
+",
+    );
+    survives(
+        "dtype: float16
+merge_method: linear
+slices:
+  - sources:
+      - model: a
+        layer_range: [0, 16]
+        parameters:
+          weight: 1
+      - model: b
+        layer_range: [0, 16]
+        parameters:
+          weight: 2
+  - sources:
+      - model: a
+        layer_range: [16, 32]
+        parameters:
+          weight:
+            - filter: mlp
+              value: 2
+            - value: 1
+",
+    );
+    let Repair::Repaired { notes, .. } =
+        repair("slices:\n- sources:\n- model: a\nlayer_range: [0, 2]\nmerge_method: passthrough\n", &infos())
+    else {
+        unreachable!()
+    };
+    assert_eq!(
+        notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "line 2: put `sources` into the list of `slices`",
+            "line 3: put `model` into the slice's `sources`",
+            "line 4: put `layer_range` into an entry of a slice's `sources`",
+        ]
+    );
+}
+
+#[test]
+fn whose_parameters_they_are_is_not_guessed_in_slices() {
+    let source = |model: &str| format!("- model: {model}\nlayer_range: [0, 2]\n");
+    let weight = "parameters:\nweight: 1\n";
+    let two = format!("- sources:\n{}{}", source("a"), source("b"));
+    let end = "merge_method: linear\n";
+    // One slice: for b alone there would be no weight of a's, and the slice's are everyone's.
+    let text = repaired(&format!("slices:\n{two}{weight}{end}"));
+    assert!(text.contains("\nparameters:\n  weight: 1\n"), "{text}");
+    // Two slices: the slice's, or b's with everyone's still to come?
+    let text = format!("slices:\n{two}{weight}{two}{end}{weight}");
+    assert_eq!(refused(&text), RefusedReason::Ambiguous { line: 7, model: "b".into() });
+    let text = format!("slices:\n{two}- sources:\n{}parameters:\nnormalize: false\n{end}", source("c"));
+    assert!(matches!(refused(&text), RefusedReason::NoStructure(_) | RefusedReason::Ambiguous { .. }));
+    // Layers without a slice, and a slice without the list.
+    assert_eq!(
+        refused(&format!("slices:\n{}{end}", source("a"))),
+        RefusedReason::NoOwner { line: 2, key: "model".into() }
+    );
+    assert_eq!(refused(&format!("{end}{two}")), RefusedReason::NoOwner { line: 2, key: "sources".into() });
+}

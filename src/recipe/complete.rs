@@ -23,12 +23,32 @@ pub fn complete(text: &str, line: usize, column: usize, methods: &[MethodInfo]) 
     if body.starts_with('#') {
         return Vec::new();
     }
+    let owners = owners(&lines, line, indentation(&before));
     let (typed, mut words) = match body.trim_start_matches("- ").split_once(':') {
-        Some((key, value)) => (value.trim_start().to_owned(), values(key.trim(), &lines, methods)),
-        None => (body.trim_start_matches("- ").to_owned(), keys(&lines, line, &before, methods)),
+        Some((key, value)) => (value.trim_start().to_owned(), values(key.trim(), &owners, &lines, methods)),
+        None => (body.trim_start_matches("- ").to_owned(), keys(&owners, &lines, methods)),
     };
     words.retain(|word| word.label.starts_with(&typed) && word.label != typed);
     words
+}
+
+/// The keys that a line hangs on, the nearest first: those of the lines above that are indented less and less.
+fn owners<'a>(lines: &Lines<'a>, line: usize, indent: usize) -> Vec<&'a str> {
+    let mut owners = Vec::new();
+    let mut indent = indent;
+    for number in (1..line).rev() {
+        let above = lines.line(number);
+        if above.trim().is_empty() || above.trim_start().starts_with('#') || indentation(above) >= indent {
+            continue;
+        }
+        // A key behind a dash is inside of the list as well: `- sources:` hangs on `slices`.
+        indent = indentation(above);
+        owners.push(above.trim_start().trim_start_matches("- ").split(':').next().unwrap_or("").trim());
+        if indent == 0 {
+            break;
+        }
+    }
+    owners
 }
 
 fn plain(label: impl Into<String>) -> Completion {
@@ -39,18 +59,34 @@ fn parameter(parameter: &ParameterInfo) -> Completion {
     Completion { label: parameter.name.into(), detail: parameter.help.into() }
 }
 
-fn values(key: &str, lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
+fn values(key: &str, owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
+    let all = |words: &[&str]| words.iter().copied().map(plain).collect::<Vec<_>>();
+    let of_token = owners.get(1) == Some(&"tokens");
     match key {
         "merge_method" => {
             methods.iter().map(|method| Completion { label: method.id.into(), detail: method.summary.into() }).collect()
         }
         "dtype" | "out_dtype" => FloatName::ALL.iter().map(|float| plain(float.name())).collect(),
-        "base_model" => entries(lines)
-            .filter(|(key, value)| *key == "model" && !value.is_empty())
-            .map(|(_, name)| plain(name))
-            .collect(),
+        "chat_template" => all(&words::TEMPLATES),
+        "kind" => all(&words::TOKEN_KINDS),
+        "force" => all(&["true", "false"]),
+        "base_model" => models(lines),
+        "source" if of_token => models(lines),
+        "model" if owners.first() == Some(&"source") => models(lines),
+        "source" | "tokenizer_source" => [all(&words::TOKENIZER_SOURCES), models(lines)].concat(),
         _ => Vec::new(),
     }
+}
+
+/// The names of the models, each once.
+fn models(lines: &Lines<'_>) -> Vec<Completion> {
+    let mut names: Vec<Completion> = Vec::new();
+    for (_, name) in entries(lines).filter(|(key, value)| *key == "model" && !value.is_empty()) {
+        if names.iter().all(|other| other.label != name) {
+            names.push(plain(name));
+        }
+    }
+    names
 }
 
 /// The keys and values of all lines.
@@ -59,36 +95,39 @@ fn entries<'a>(lines: &'a Lines<'a>) -> impl Iterator<Item = (&'a str, &'a str)>
     lines.filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim()))
 }
 
-fn keys(lines: &Lines<'_>, line: usize, before: &str, methods: &[MethodInfo]) -> Vec<Completion> {
-    let indent = indentation(before);
-    // The line that this one hangs on: the nearest above that is indented less.
-    let owner = (1..line).rev().find(|number| {
-        let line = lines.line(*number);
-        !line.trim().is_empty() && indentation(line) < indent
-    });
-    let Some(owner) = owner.filter(|_| indent > 0) else {
-        return words::TOP.into_iter().map(plain).collect();
-    };
-    let owner_line = lines.line(owner);
-    let key = owner_line.trim_start().trim_start_matches("- ").split(':').next().unwrap_or("").trim();
-    match key {
-        "models" | "model" => words::MODEL.into_iter().map(plain).collect(),
-        "parameters" => {
-            let chosen = entries(lines).find(|(key, _)| *key == "merge_method").map(|(_, name)| name);
-            let under_model = indentation(owner_line) > 0;
-            let mut found: Vec<Completion> = Vec::new();
-            for method in methods.iter().filter(|method| chosen.is_none_or(|name| name == method.id)) {
-                let fitting = method.parameters.iter().filter(|info| !under_model || info.scope != Scope::Shared);
-                for word in fitting.map(parameter) {
-                    if found.iter().all(|other| other.label != word.label) {
-                        found.push(word);
-                    }
-                }
-            }
-            found
-        }
-        _ => words::FILTER.into_iter().map(plain).collect(),
+fn keys(owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
+    let all = |words: &[&str]| words.iter().copied().map(plain).collect();
+    let Some(owner) = owners.first() else { return all(&words::TOP) };
+    match (*owner, owners.get(1).copied()) {
+        ("models" | "model", _) => all(&words::MODEL),
+        // `residual_weight` does nothing.
+        ("slices", _) => words::SLICE.into_iter().filter(|key| *key != "residual_weight").map(plain).collect(),
+        ("sources", _) => all(&words::SOURCE),
+        // Names of one's own.
+        ("modules" | "tokens", _) => Vec::new(),
+        ("tokenizer", _) => all(&words::TOKENIZER),
+        ("source", _) => all(&words::TOKEN_SOURCE),
+        ("parameters", above) => parameters(above, lines, methods),
+        (_, Some("modules")) => all(&words::MODULE),
+        (_, Some("tokens")) => all(&words::TOKEN),
+        _ => all(&words::FILTER),
     }
+}
+
+/// The parameters of the chosen method, or of all; under a model without those for all models.
+fn parameters(above: Option<&str>, lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
+    let chosen = entries(lines).find(|(key, _)| *key == "merge_method").map(|(_, name)| name);
+    let under_model = matches!(above, Some("models" | "sources"));
+    let mut found: Vec<Completion> = Vec::new();
+    for method in methods.iter().filter(|method| chosen.is_none_or(|name| name == method.id)) {
+        let fitting = method.parameters.iter().filter(|info| !under_model || info.scope != Scope::Shared);
+        for word in fitting.map(parameter) {
+            if found.iter().all(|other| other.label != word.label) {
+                found.push(word);
+            }
+        }
+    }
+    found
 }
 
 /// How far a line is indented, the dash of an item included: `- a` and `  a` are keys of one mapping.

@@ -77,8 +77,9 @@ impl Checker<'_> {
         }
         let belongs = match (place, key) {
             (Place::Slice, "models") => return None,
-            (Place::Top | Place::Model, "sources" | "residual_weight") => Place::Slice,
-            (Place::Source, "base_model" | "residual_weight") => Place::Slice,
+            (Place::Top | Place::Model, "sources")
+            | (Place::Top | Place::Model | Place::Source, "residual_weight")
+            | (Place::Source, "base_model") => Place::Slice,
             (Place::Top | Place::Model | Place::Slice | Place::Module, "layer_range") | (Place::Slice, "model") => {
                 Place::Source
             }

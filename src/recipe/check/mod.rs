@@ -14,7 +14,7 @@ pub(super) mod words;
 use super::describe::MethodInfo;
 use super::problem::{Expected, Found, Place, Problem, ProblemKind, Severity};
 use super::reader::{self, Data, Map, Node};
-use super::scalar::Scalar;
+use super::scalar::{self, Scalar};
 use super::span::{Lines, Span};
 use super::suggest::suggest;
 use super::{FloatName, Recipe};
@@ -93,7 +93,7 @@ fn found(node: &Node) -> Found {
     }
 }
 
-impl<'a> Checker<'a> {
+impl Checker<'_> {
     fn say(&mut self, span: Span, kind: ProblemKind) {
         self.problems.push(Problem::new(span, kind));
     }
@@ -162,6 +162,32 @@ impl<'a> Checker<'a> {
         };
         self.problems.push(Problem::new(node.span, kind).with(fix));
         None
+    }
+
+    /// A whole number from 0 to `max`, with pydantic's leniency.
+    pub(super) fn whole(&mut self, key: &str, node: &Node, max: u64) -> Option<u64> {
+        let value = self.integer(key, node)?;
+        if !(0.0..=max as f64).contains(&value) {
+            self.say(node.span, ProblemKind::OutOfRange { key: key.into(), value, max });
+            return None;
+        }
+        Some(value as u64)
+    }
+
+    fn integer(&mut self, key: &str, node: &Node) -> Option<f64> {
+        let number = match &node.data {
+            Data::Scalar(Scalar::Flag(flag)) => {
+                self.say(node.span, ProblemKind::FlagForNumber { parameter: key.into(), flag: *flag });
+                Some(f64::from(u8::from(*flag)))
+            }
+            Data::Scalar(Scalar::Number(number)) => Some(*number).filter(|number| number.fract() == 0.0),
+            Data::Scalar(Scalar::Text(text)) => scalar::whole_of(text),
+            _ => None,
+        };
+        if number.is_none() {
+            self.shape(Some(key), node, Expected::Whole);
+        }
+        number
     }
 
     fn method<'m>(&mut self, name: &str, span: Span, methods: &'m [MethodInfo]) -> Option<&'m MethodInfo> {

@@ -1,6 +1,6 @@
 //! Names of models: a text, or a mapping that says the same.
 
-use super::super::problem::{Expected, Feature, Place, ProblemKind};
+use super::super::problem::{Feature, Place, ProblemKind};
 use super::super::reader::{Data, Map, Node};
 use super::super::span::Span;
 use super::{Checker, words};
@@ -68,32 +68,5 @@ impl Checker<'_> {
         }
         self.say(node.span, ProblemKind::PathSign { path: text });
         None
-    }
-
-    /// A whole number from 0 to `max`, with pydantic's leniency.
-    pub(super) fn whole(&mut self, key: &str, node: &Node, max: u64) -> Option<u64> {
-        let value = self.integer(key, node)?;
-        if !(0.0..=max as f64).contains(&value) {
-            self.say(node.span, ProblemKind::OutOfRange { key: key.into(), value, max });
-            return None;
-        }
-        Some(value as u64)
-    }
-
-    fn integer(&mut self, key: &str, node: &Node) -> Option<f64> {
-        use super::super::scalar::{Scalar, whole_of};
-        let number = match &node.data {
-            Data::Scalar(Scalar::Flag(flag)) => {
-                self.say(node.span, ProblemKind::FlagForNumber { parameter: key.into(), flag: *flag });
-                Some(f64::from(u8::from(*flag)))
-            }
-            Data::Scalar(Scalar::Number(number)) => Some(*number).filter(|number| number.fract() == 0.0),
-            Data::Scalar(Scalar::Text(text)) => whole_of(text),
-            _ => None,
-        };
-        if number.is_none() {
-            self.shape(Some(key), node, Expected::Whole);
-        }
-        number
     }
 }

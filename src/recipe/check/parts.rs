@@ -86,11 +86,10 @@ impl Merged {
                     parameters: settings(slice.parameters),
                 });
             }
-            match part.name {
-                Some(name) => {
-                    merged.modules.push(Module { name, models, slices, parameters: settings(part.parameters) });
-                }
-                None => (merged.models, merged.slices) = (models, slices),
+            if let Some(name) = part.name {
+                merged.modules.push(Module { name, models, slices, parameters: settings(part.parameters) });
+            } else {
+                (merged.models, merged.slices) = (models, slices);
             }
         }
         merged
@@ -187,7 +186,7 @@ impl<'a> Checker<'a> {
         let sound = |(key, pair): &(&str, &Pair)| match pair.value.data {
             Data::List(_) => *key != "modules",
             Data::Map(_) => *key == "modules",
-            _ => pair.value.is_null(),
+            Data::Scalar(_) => pair.value.is_null(),
         };
         match given.first() {
             None => self.say(span, ProblemKind::MissingKey { key: "models".into() }),

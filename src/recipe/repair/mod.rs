@@ -9,12 +9,12 @@ mod tidy;
 
 use serde::{Deserialize, Serialize};
 
+use super::Recipe;
 use super::check::draft;
 use super::describe::{MethodInfo, Scope};
 use super::problem::{Place, Problem, ProblemKind, Severity};
-use super::setting::Setting;
+use super::setting::{Setting, Settings};
 use super::span::sort_short;
-use super::{ModelEntry, Recipe};
 
 /// Most lines that are given a new structure: every `parameters` is tried in two places, each with all lines.
 const MAX_LINES: usize = 1000;
@@ -200,6 +200,12 @@ fn rebuild(tidied: &tidy::Tidied<'_>, methods: &[MethodInfo]) -> Result<(String,
             && outline.blocks() > 1
             && recipe.as_ref().is_some_and(|recipe| recipe.parameters.keys().all(own))
     };
+    // Behind several slices, what is for all models may be for those of the last slice alone.
+    if let Some((line, model)) =
+        chosen.as_ref().and_then(|(built, _)| built.shared.clone()).filter(|_| outline.slices() > 1)
+    {
+        return Err(RefusedReason::Ambiguous { line, model });
+    }
     match chosen.filter(|chosen| !doubtful(chosen)) {
         Some((built, _)) => Ok((built.text, built.notes)),
         None => Err(RefusedReason::NoStructure(obstacle.unwrap_or(ProblemKind::Empty))),
@@ -237,19 +243,29 @@ fn is_obstacle(problem: &Problem) -> bool {
 fn same_meaning(a: Option<&Recipe>, b: Option<&Recipe>, methods: &[MethodInfo]) -> bool {
     let (Some(a), Some(b)) = (a, b) else { return false };
     let Some(method) = methods.iter().find(|method| method.id == a.merge_method) else { return a == b };
+    let (of_a, of_b) = (owners(a), owners(b));
     method.parameters.iter().all(|parameter| match parameter.scope {
         Scope::Shared => a.parameters.get(parameter.name) == b.parameters.get(parameter.name),
-        scope => a.models.iter().zip(&b.models).all(|(of_a, of_b)| {
-            let exempt = scope == Scope::NonBase && a.base_model.as_ref() == Some(&of_a.model);
-            exempt || effective(a, of_a, parameter.name) == effective(b, of_b, parameter.name)
+        scope => of_a.iter().zip(&of_b).all(|((name, of_a), (_, of_b))| {
+            let exempt = scope == Scope::NonBase && a.base_model.as_deref() == Some(name);
+            exempt
+                || effective(&[of_a, &a.parameters], parameter.name)
+                    == effective(&[of_b, &b.parameters], parameter.name)
         }),
     })
 }
 
+/// The models and sources, with their own settings. (Slices get none in a repair.)
+fn owners(recipe: &Recipe) -> Vec<(&str, &Settings)> {
+    let models = recipe.models.iter().map(|entry| (entry.model.as_str(), &entry.parameters));
+    let sources = recipe.slices.iter().flat_map(|slice| &slice.sources);
+    models.chain(sources.map(|source| (source.model.as_str(), &source.parameters))).collect()
+}
+
 /// The settings that a model's parameter is looked up in, in order.
-fn effective<'r>(recipe: &'r Recipe, model: &'r ModelEntry, parameter: &str) -> Vec<&'r Setting> {
+fn effective<'r>(scopes: &[&'r Settings], parameter: &str) -> Vec<&'r Setting> {
     let mut settings = Vec::new();
-    for scope in [&model.parameters, &recipe.parameters] {
+    for scope in scopes {
         if let Some(setting) = scope.get(parameter) {
             settings.push(setting);
             if !matches!(setting, Setting::Filters(_)) {

@@ -22,6 +22,13 @@ enum Role {
         key: String,
     },
     Model,
+    /// `sources:`, with which a slice begins.
+    Slice,
+    /// `model` or `layer_range` of a source, and whether the source begins with it.
+    Source {
+        key: String,
+        begins: bool,
+    },
     /// `parameters:`, the number of its block, and the model before it in the list, to which it may belong.
     Parameters {
         block: usize,
@@ -42,12 +49,17 @@ struct Block {
     model: Option<String>,
     /// Whether it may be the recipe's own.
     may_be_shared: bool,
+    /// That model is the source of a slice.
+    in_slice: bool,
+    /// It may as well be the slice's: there are sources above that have none.
+    may_be_slices: bool,
 }
 
 /// The lines of a recipe in their roles. What is open is only whose each block of parameters is.
 pub(super) struct Outline {
     items: Vec<Item>,
     blocks: Vec<Block>,
+    slices: usize,
 }
 
 /// One way to indent the recipe.
@@ -65,6 +77,12 @@ struct Open {
     seen: Vec<String>,
     /// The list of models is open.
     in_models: bool,
+    /// The list of slices is open.
+    in_slices: bool,
+    /// The source that is open: whether it has a model, and a range.
+    source: Option<(bool, bool)>,
+    /// Sources of the open slice that are complete, and have no block.
+    bare_sources: usize,
     /// The last model of the list, while it is open.
     model: Option<String>,
     /// That model has a block already.
@@ -90,7 +108,7 @@ enum Awaits {
 
 /// Gives every line its role.
 pub(super) fn outline(tidied: &Tidied<'_>, methods: &[MethodInfo]) -> Result<Outline, RefusedReason> {
-    let mut outline = Outline { items: Vec::new(), blocks: Vec::new() };
+    let mut outline = Outline { items: Vec::new(), blocks: Vec::new(), slices: 0 };
     let mut open = Open::default();
     for line in &tidied.lines {
         let text = line.text.trim();
@@ -104,6 +122,11 @@ pub(super) fn outline(tidied: &Tidied<'_>, methods: &[MethodInfo]) -> Result<Out
         };
         let indent_was = line.was.len() - line.was.trim_start_matches(' ').len();
         outline.items.push(Item { line: line.number, text: text.to_owned(), indent_was, role });
+    }
+    // In one slice alone, the slice's parameters are everyone's.
+    if let Some(block) = outline.blocks.iter().find(|block| outline.slices > 1 && block.may_be_slices) {
+        let model = block.model.clone().unwrap_or_default();
+        return Err(RefusedReason::Ambiguous { line: block.line, model });
     }
     Ok(outline)
 }
@@ -135,6 +158,34 @@ fn role(
     };
     let has_value = !value.is_empty() && !value.starts_with('#');
     match key {
+        "sources" => {
+            if !open.in_slices || has_value {
+                return Err(no_owner(key));
+            }
+            outline.slices += 1;
+            (open.block, open.model, open.source) = (None, None, None);
+            (open.model_has_block, open.bare_sources) = (false, 0);
+            Ok(Role::Slice)
+        }
+        "model" | "layer_range" if open.in_slices => {
+            if outline.slices == 0 || !has_value {
+                return Err(no_owner(key));
+            }
+            let is_model = key == "model";
+            let has = open.source.map(|(model, range)| if is_model { model } else { range });
+            let begins = dash || has != Some(false);
+            if begins {
+                open.bare_sources += usize::from(open.source.is_some() && !open.model_has_block);
+                (open.model, open.source) = (Some(String::new()), Some((false, false)));
+                open.model_has_block = false;
+            }
+            open.block = None;
+            if is_model {
+                open.model = Some(value.trim_matches(['"', '\'']).to_owned());
+            }
+            open.source = open.source.map(|(model, range)| (model || is_model, range || !is_model));
+            Ok(Role::Source { key: key.to_owned(), begins })
+        }
         "model" => {
             if !open.in_models || !has_value {
                 return Err(no_owner(key));
@@ -155,9 +206,10 @@ fn role(
                 open.model_has_block = true;
             } else {
                 open.seen.push("parameters".to_owned());
-                (open.in_models, open.model) = (false, None);
+                (open.in_models, open.in_slices, open.model) = (false, false, None);
             }
-            outline.blocks.push(Block { line, model, may_be_shared });
+            let may_be_slices = open.in_slices && open.bare_sources > 0;
+            outline.blocks.push(Block { line, model, may_be_shared, in_slice: open.in_slices, may_be_slices });
             open.block = Some((block, Vec::new()));
             open.awaits = Awaits::Nothing;
             Ok(Role::Parameters { block })
@@ -190,6 +242,7 @@ fn role(
             open.block = None;
             open.model = None;
             open.in_models = key == "models" && !has_value;
+            open.in_slices = key == "slices" && !has_value;
             Ok(Role::Top { key: key.to_owned() })
         }
         _ => {
@@ -227,6 +280,11 @@ impl Outline {
         self.blocks.len()
     }
 
+    /// How many slices there are.
+    pub(super) fn slices(&self) -> usize {
+        self.slices
+    }
+
     /// Every way to say whose the blocks are: each a model's where it can be, save at most one.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Built> {
         // A block that can be nobody else's is the recipe's own, and then no other can.
@@ -247,6 +305,8 @@ impl Outline {
         let mut comments: Vec<&Item> = Vec::new();
         for item in &self.items {
             let of = |block: usize| if shared == Some(block) { None } else { self.blocks[block].model.clone() };
+            // How far the entry is indented that a block of a model's belongs to.
+            let entry = |block: usize| if self.blocks[block].in_slice { 8 } else { 4 };
             let (indent, key, place) = match &item.role {
                 Role::Comment => {
                     comments.push(item);
@@ -260,10 +320,19 @@ impl Outline {
                     model = None;
                     (2, "model".to_owned(), Place::Models)
                 }
+                Role::Slice => {
+                    model = None;
+                    (2, "sources".to_owned(), Place::Slices)
+                }
+                Role::Source { key, begins } => {
+                    model = None;
+                    let place = if *begins { Place::Sources } else { Place::Source };
+                    (if *begins { 6 } else { 8 }, key.clone(), place)
+                }
                 Role::Parameters { block } => {
                     model = of(*block);
                     let place = if model.is_some() { Place::Model } else { Place::Top };
-                    (if model.is_some() { 4 } else { 0 }, "parameters".to_owned(), place)
+                    (if model.is_some() { entry(*block) } else { 0 }, "parameters".to_owned(), place)
                 }
                 Role::Inside { block, key, depth } => {
                     model = of(*block);
@@ -272,16 +341,20 @@ impl Outline {
                         (1, false) => Place::Parameters,
                         _ => Place::Filter,
                     };
-                    (if model.is_some() { 4 } else { 0 } + 2 * depth, key.clone(), place)
+                    (if model.is_some() { entry(*block) } else { 0 } + 2 * depth, key.clone(), place)
                 }
             };
             // Comments belong to the line under them.
             for comment in comments.drain(..) {
                 push(&mut text, indent, &comment.text);
             }
-            let bare = matches!(&item.role, Role::Model) && !item.text.starts_with('-');
-            let bare =
-                bare || matches!(&item.role, Role::Inside { key, .. } if key == "-" && !item.text.starts_with('-'));
+            let begins = match &item.role {
+                Role::Model | Role::Slice => true,
+                Role::Source { begins, .. } => *begins,
+                Role::Inside { key, .. } => key == "-",
+                _ => false,
+            };
+            let bare = begins && !item.text.starts_with('-');
             let dash = if bare { "- " } else { "" };
             push(&mut text, indent, &format!("{dash}{}", item.text));
             if indent != item.indent_was || bare {

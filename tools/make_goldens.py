@@ -6,7 +6,8 @@
     mergekit/bin/python tools/make_goldens.py tests/golden ties-near …  # the inputs, and these cases
 
 `inputs/<model>/` are the checkpoints, `cases/<case>/` holds `recipe.yml`, `tolerance.json` (see golden_cases.py) and the
-expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors. Everything is
+expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors. `tokenizer-cases/` are the
+same for recipes with a tokenizer (see golden_tokenizer.py). Everything is
 seeded; mergekit runs on one thread, in this process, through the same call that `mergekit-yaml` makes.
 
 The `wide-*` checkpoints are not stored: their tensors come from a counter-based generator that tests/golden/wide.rs has too
@@ -30,6 +31,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+import golden_tokenizer
 from golden_cases import CASES
 
 # Of the wide checkpoints' tensors, and of the cases that sparse_expectation names, every so many-th element is kept.
@@ -290,6 +292,8 @@ def make_inputs(root):
     del lacking["model.layers.1.mlp.up_proj.weight"], lacking["model.layers.2.input_layernorm.weight"]
     write(root / "odd-b", lacking, config)
 
+    golden_tokenizer.make_inputs(root, llama, bert, draw, write)
+
 
 def wide(root):
     shapes, config = llama(1, 16, 24, 70_400, tied=True)
@@ -321,13 +325,13 @@ def main():
     arguments.add_argument("cases", nargs="*", help="only these")
     arguments = arguments.parse_args()
     assert version("mergekit") == "0.1.5", "goldens are of mergekit 0.1.5"
-    unknown = set(arguments.cases) - set(CASES)
+    unknown = set(arguments.cases) - set(CASES) - set(golden_tokenizer.CASES)
     assert not unknown, f"no such case: {unknown}"
     torch.set_num_threads(1)
 
     root = arguments.out.resolve()
     if not arguments.cases:
-        for old in (root / "cases", root / "inputs"):
+        for old in (root / "cases", root / "tokenizer-cases", root / "inputs"):
             shutil.rmtree(old, ignore_errors=True)
     make_inputs(root / "inputs")
     with tempfile.TemporaryDirectory() as scratch:
@@ -353,6 +357,7 @@ def main():
             else:
                 save_file(expected, folder / "expected.safetensors")
             print(name, flush=True)
+        golden_tokenizer.make_cases(root, scratch, merge, arguments.cases)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,12 @@ pub enum VocabularyNotice {
         /// The token and both ids.
         token: Renumbered,
     },
+    /// The configuration of the output's tokenizer names special tokens that have no row: whoever loads it gets ids for them that the
+    /// model does not know.
+    SpecialWithoutRow {
+        /// The tokens.
+        tokens: Vec<String>,
+    },
     /// The output's ids skip numbers: rows of zeros stand there.
     Gaps {
         /// How many.
@@ -237,6 +243,10 @@ pub fn align(
     if gaps > 0 {
         notices.push(VocabularyNotice::Gaps { rows: gaps });
     }
+    let absent: Vec<String> = tokenizer.named_but_absent().map(str::to_owned).collect();
+    if !absent.is_empty() {
+        notices.push(VocabularyNotice::SpecialWithoutRow { tokens: absent });
+    }
     let before = inputs.get(source).and_then(|input| input.tokenizer.as_ref().ok());
     let added = tokenizer
         .added()
@@ -277,6 +287,8 @@ fn union(own: &Tokenizer, root: usize, inputs: &[VocabularyInput], notices: &mut
         }
     }
     let mut union = own.clone();
+    // Special tokens beyond the base's rows come back: its configuration names them.
+    union.add_named();
     for token in plain {
         if !place.contains_key(token) && !union.ids().contains_key(token) {
             union.add(AddedToken::plain(token));
@@ -355,7 +367,7 @@ fn special(
 /// `tokens`, filled up to a multiple; nothing and 0 fill up to nothing.
 fn padded(tokens: u64, multiple: Option<u64>) -> Result<u64, VocabularyError> {
     let Some(multiple) = multiple.filter(|&multiple| multiple > 0) else { return Ok(tokens) };
-    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| rows <= u64::from(u32::MAX));
+    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| u32::try_from(rows).is_ok());
     rows.ok_or(VocabularyError::TooManyRows { tokens, multiple })
 }
 

@@ -70,7 +70,7 @@ fn without_anything_to_change_all_files_are_copies() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Base, 40);
     for alignment in [None, Some(&alignment)] {
-        let output = files(&folders, 0, alignment, None).unwrap();
+        let output = files(&folders.each_ref(), 0, alignment, None).unwrap();
         assert_eq!(copies(&output).len(), 8);
         assert!(output.files.iter().all(|file| is_of_the_tokenizer(&file.name)));
     }
@@ -80,7 +80,7 @@ fn without_anything_to_change_all_files_are_copies() {
 fn added_tokens_are_written_wherever_they_are_listed() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Union, 4);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     let written = Tokenizer::parse(text(&output, "tokenizer.json")).unwrap();
     assert_eq!(written.ids()["c"], 3);
     let config: Value = serde_json::from_str(text(&output, "tokenizer_config.json")).unwrap();
@@ -96,7 +96,7 @@ fn added_tokens_are_written_wherever_they_are_listed() {
 fn a_stripped_vocabulary_stands_in_tokenizer_json_alone() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Base, 1);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert!(!output.files.iter().any(|file| ["vocab.json", "merges.txt"].contains(&file.name.as_str())));
     assert_eq!(Tokenizer::parse(text(&output, "tokenizer.json")).unwrap().len(), 1);
     assert!(copies(&output).contains(&(0, "tokenizer_config.json")), "it lists no token that is gone");
@@ -106,7 +106,7 @@ fn a_stripped_vocabulary_stands_in_tokenizer_json_alone() {
 fn another_models_tokenizer_comes_with_its_files_and_the_ids_of_the_donor_move() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Model("y".into()), 5);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert_eq!(copies(&output), [(1, "tokenizer.json")]);
     assert_eq!(text(&output, "generation_config.json"), "{\"eos_token_id\": [3,1], \"pad_token_id\": 40}");
     let kept = FilesNotice::IdsKept { file: "generation_config.json".into(), members: vec!["pad_token_id".into()] };
@@ -144,7 +144,7 @@ fn a_rules_new_token_is_in_the_written_files() {
     let tokens = vec![("<new>".to_owned(), TokenRule::default())];
     let rule = TokenizerRule { source: TokenizerSource::Base, tokens, pad_to_multiple_of: Some(16) };
     let alignment = align(&rule, &inputs, None).unwrap();
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert!(text(&output, "tokenizer.json").contains("\"<new>\""));
     assert_eq!(with_vocabulary("{}", &alignment, 0).0, "{\"vocab_size\": 16}");
 }

@@ -89,6 +89,10 @@ pub enum VocabularyNotice {
     /// tokenizer.json gives an added token another id than it gets when it is loaded.
     #[error("tokenizer.json of {input} says that {:?} is {}, but it is {} once it is loaded: that counts", .token.token, .token.written, .token.id)]
     Renumbered { input: String, token: Renumbered },
+    /// The configuration of the output's tokenizer names special tokens that have no row: whoever loads it gets ids for them that the
+    /// model does not know.
+    #[error("the tokenizer's configuration names special tokens that have no row in the output: {}", .tokens.join(", "))]
+    SpecialWithoutRow { tokens: Vec<String> },
     /// The output's ids skip numbers.
     #[error("the ids of the tokens skip {rows} numbers: rows of zeros stand there")]
     Gaps { rows: u64 },
@@ -228,6 +232,10 @@ pub fn align(
     if gaps > 0 {
         notices.push(VocabularyNotice::Gaps { rows: gaps });
     }
+    let absent: Vec<String> = tokenizer.named_but_absent().map(str::to_owned).collect();
+    if !absent.is_empty() {
+        notices.push(VocabularyNotice::SpecialWithoutRow { tokens: absent });
+    }
     let before = inputs.get(source).and_then(|input| input.tokenizer.as_ref().ok());
     let added = tokenizer
         .added()
@@ -268,6 +276,8 @@ fn union(own: &Tokenizer, root: usize, inputs: &[VocabularyInput], notices: &mut
         }
     }
     let mut union = own.clone();
+    // Special tokens beyond the base's rows come back: its configuration names them.
+    union.add_named();
     for token in plain {
         if !place.contains_key(token) && !union.ids().contains_key(token) {
             union.add(AddedToken::plain(token));
@@ -346,7 +356,7 @@ fn special(
 /// `tokens`, filled up to a multiple; nothing and 0 fill up to nothing.
 fn padded(tokens: u64, multiple: Option<u64>) -> Result<u64, VocabularyError> {
     let Some(multiple) = multiple.filter(|&multiple| multiple > 0) else { return Ok(tokens) };
-    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| rows <= u64::from(u32::MAX));
+    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| u32::try_from(rows).is_ok());
     rows.ok_or(VocabularyError::TooManyRows { tokens, multiple })
 }
 

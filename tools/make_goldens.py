@@ -32,7 +32,8 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-import golden_slices  # noqa: F401  (it adds to CASES)
+import golden_lora  # noqa: F401  (it adds to CASES)
+import golden_slices  # noqa: F401
 import golden_tokenizer
 from golden_cases import CASES
 
@@ -349,7 +350,9 @@ def merge(recipe, out):
     from mergekit.merge import MergeOptions, run_merge
 
     config = MergeConfiguration.model_validate(yaml.safe_load(recipe))
-    run_merge(config, str(out), MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0))
+    cache = tempfile.mkdtemp(dir=out.parent.parent)  # an adapter is merged into its base before anything else
+    options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0, lora_merge_cache=cache)
+    run_merge(config, str(out), options)
     return load_file(out / "model.safetensors"), json.loads((out / "config.json").read_text())
 
 
@@ -375,6 +378,7 @@ def main():
         for old in (root / "cases", root / "tokenizer-cases", root / "inputs"):
             shutil.rmtree(old, ignore_errors=True)
         make_inputs(root / "inputs")
+        golden_lora.make_adapters(root / "inputs")
     with tempfile.TemporaryDirectory() as scratch:
         # mergekit resolves the recipes' bare names against the working directory.
         scratch = Path(scratch)

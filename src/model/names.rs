@@ -38,7 +38,7 @@ pub(super) fn is_head(name: &str) -> bool {
 }
 
 /// True if `name` is `path`, or ends in a dot and `path`.
-fn ends_with_path(name: &str, path: &str) -> bool {
+pub(super) fn ends_with_path(name: &str, path: &str) -> bool {
     name.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 

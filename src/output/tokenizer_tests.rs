@@ -119,19 +119,19 @@ fn another_models_tokenizer_comes_with_its_files_and_the_ids_of_the_donor_move()
 #[test]
 fn a_template_is_written_where_old_and_new_programs_look() {
     let template = BUILT_IN[1].1;
-    let output = files(&[x()], 0, None, Some(template)).unwrap();
+    let output = files(&[&x()], 0, None, Some(template)).unwrap();
     assert_eq!(text(&output, TEMPLATE_FILE), template);
     let config = text(&output, "tokenizer_config.json");
     assert!(config.starts_with("{\n  \"added_tokens_decoder\": {},\n  \"chat_template\": \""), "{config}");
     assert_eq!(serde_json::from_str::<Value>(config).unwrap()["chat_template"], template);
     assert!(!output.files.iter().any(|file| file.name == OLD_TEMPLATE_FILE));
-    let bare = files(&[y()], 0, None, Some(template)).unwrap();
+    let bare = files(&[&y()], 0, None, Some(template)).unwrap();
     assert_eq!(serde_json::from_str::<Value>(text(&bare, "tokenizer_config.json")).unwrap()["chat_template"], template);
 }
 
 #[test]
 fn without_a_tokenizer_there_is_no_template_and_that_is_said() {
-    let output = files(&[folder(&[("generation_config.json", "{}")])], 0, None, Some("{{ x }}")).unwrap();
+    let output = files(&[&folder(&[("generation_config.json", "{}")])], 0, None, Some("{{ x }}")).unwrap();
     assert_eq!(copies(&output), [(0, "generation_config.json")]);
     assert_eq!(output.notices, [FilesNotice::NoTokenizerForTemplate]);
 }

@@ -14,6 +14,7 @@ use crate::recipe::{self, Recipe};
 
 mod card;
 mod config;
+pub mod gguf;
 mod ledger;
 pub mod zip;
 

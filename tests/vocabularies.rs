@@ -1,6 +1,6 @@
 //! Aligned vocabularies, held to mergekit 0.1.5: ids and added tokens of the output's tokenizer, the rows that every input gets, and
-//! the files that are written. The cases are those of `tests/golden/tokenizer-cases`, which `tools/golden_tokenizer.py` makes and
-//! describes. The recipes are read by hand here, as far as alignment needs them.
+//! the files that are written. The cases are the goldens with an `expected-tokenizer.json`, which `tools/golden_tokenizer.py` makes
+//! and describes; what is merged of those rows is compared by the goldens' own test.
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
@@ -10,82 +10,18 @@ use std::path::{Path, PathBuf};
 
 use half::bf16;
 use merge_studio::format::DType;
+use merge_studio::method;
 use merge_studio::model::tokenizer::{AddedToken, Tokenizer, TokenizerFiles};
 use merge_studio::model::{self, Folder, Model};
-use merge_studio::output::{Content, template, tokenizer};
+use merge_studio::output::{self, Content};
 use merge_studio::plan::vocabulary::{Alignment, VocabularyInput, VocabularyNotice, align};
-use merge_studio::plan::{RowMap, RowOrigin};
-use merge_studio::recipe::{TokenRule, TokenSource, TokenizerRule, TokenizerSource};
+use merge_studio::plan::{self, PlanOptions, RowMap, RowOrigin};
+use merge_studio::recipe::{self, Recipe};
 use safetensors::SafeTensors;
-use saphyr_parser::{Event, Parser};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-/// The next node of a YAML text; scalars stay text.
-fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>) -> Value {
-    loop {
-        match events.next().unwrap() {
-            Event::Scalar(text, ..) => return Value::from(text.into_owned()),
-            Event::MappingStart(..) => {
-                let mut map = Map::new();
-                while let Some(key) = member(events) {
-                    map.insert(key.as_str().unwrap().to_owned(), node(events));
-                }
-                return map.into();
-            }
-            Event::SequenceStart(..) => {
-                let mut list = Vec::new();
-                while let Some(item) = member(events) {
-                    list.push(item);
-                }
-                return list.into();
-            }
-            Event::MappingEnd | Event::SequenceEnd => return Value::Null,
-            _ => {}
-        }
-    }
-}
-
-fn member<'a>(events: &mut impl Iterator<Item = Event<'a>>) -> Option<Value> {
-    Some(node(events)).filter(|value| !value.is_null())
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap().to_owned()
-}
-
-fn source_of(value: &Value) -> TokenSource {
-    let model = || text(&value["model"]);
-    match value {
-        Value::String(model) => TokenSource::Model(model.clone()),
-        _ if value["kind"] == "zero" => TokenSource::Zero,
-        _ => match value.get("token") {
-            Some(token) => TokenSource::Token { model: model(), token: text(token) },
-            None => TokenSource::Id { model: model(), id: text(&value["token_id"]).parse().unwrap() },
-        },
-    }
-}
-
-fn rule_of(recipe: &Value) -> TokenizerRule {
-    let section = &recipe["tokenizer"];
-    let source = match section.get("source").or_else(|| recipe.get("tokenizer_source")).map(text).as_deref() {
-        None | Some("union") => TokenizerSource::Union,
-        Some("base") => TokenizerSource::Base,
-        Some(model) => TokenizerSource::Model(model.to_owned()),
-    };
-    let tokens = section.get("tokens").and_then(Value::as_object).into_iter().flatten();
-    let tokens = tokens.map(|(token, rule)| {
-        let force = rule.get("force").is_some_and(|force| force == "true");
-        (token.clone(), TokenRule { source: rule.get("source").map(source_of), force })
-    });
-    TokenizerRule {
-        source,
-        tokens: tokens.collect(),
-        pad_to_multiple_of: section.get("pad_to_multiple_of").map(|multiple| text(multiple).parse().unwrap()),
-    }
 }
 
 struct Input {
@@ -96,15 +32,11 @@ struct Input {
 
 struct Case {
     folder: PathBuf,
-    recipe: Value,
+    recipe: Recipe,
     inputs: Vec<Input>,
     base: Option<usize>,
     alignment: Alignment,
     expected: Value,
-}
-
-fn is_embedding(tensor: &str) -> bool {
-    tensor.ends_with("embed_tokens.weight") || tensor.ends_with("word_embeddings.weight")
 }
 
 fn open(name: &str) -> Input {
@@ -119,32 +51,36 @@ fn open(name: &str) -> Input {
 }
 
 fn case(folder: PathBuf) -> Case {
-    let recipe = fs::read_to_string(folder.join("recipe.yml")).unwrap();
-    let recipe = node(&mut Parser::new_from_str(&recipe).map(|event| event.unwrap().0));
-    let mut names: Vec<String> =
-        recipe["models"].as_array().unwrap().iter().map(|entry| text(&entry["model"])).collect();
-    let base_name = recipe.get("base_model").map(text);
-    names.extend(base_name.clone().filter(|base| !names.contains(base)));
-    let base = base_name.map(|base| names.iter().position(|name| *name == base).unwrap());
+    let text = fs::read_to_string(folder.join("recipe.yml")).unwrap();
+    let recipe = recipe::check(&text, &method::infos()).recipe.unwrap();
+    let names = plan::input_names(&recipe);
+    let base = recipe.base_model.as_ref().map(|base| names.iter().position(|name| name == base).unwrap());
     let inputs: Vec<Input> = names.iter().map(|name| open(name)).collect();
-    let known: Vec<VocabularyInput> = inputs
-        .iter()
-        .map(|input| VocabularyInput {
-            name: input.model.name.clone(),
-            tokenizer: Tokenizer::of(&input.files),
-            vocab_size: input.model.config.as_ref().unwrap().vocab_size,
-            rows: input.model.tensors.iter().find(|(name, _)| is_embedding(name)).unwrap().1.shape[0],
-        })
-        .collect();
-    let alignment = align(&rule_of(&recipe), &known, base).unwrap();
+    let known: Vec<VocabularyInput> =
+        inputs.iter().map(|Input { model, files, .. }| VocabularyInput::of(&model.name, model, Some(files))).collect();
+    let alignment = align(recipe.tokenizer.as_ref().unwrap(), &known, base).unwrap();
     let expected = fs::read_to_string(folder.join("expected-tokenizer.json")).unwrap();
     Case { recipe, inputs, base, alignment, expected: serde_json::from_str(&expected).unwrap(), folder }
 }
 
+/// The files beside the weights of the case's output, by name.
+fn written(case: &Case) -> BTreeMap<String, Vec<u8>> {
+    let models: Vec<Model> = case.inputs.iter().map(|input| input.model.clone()).collect();
+    let binding = models.iter().enumerate().map(|(index, model)| (model.name.clone(), index)).collect();
+    let tokenizers = case.inputs.iter().map(|input| input.files.clone()).enumerate().collect();
+    let plan = plan::plan(&case.recipe, &models, &binding, &tokenizers, &PlanOptions::default()).unwrap();
+    let small = output::small_files(&plan, &case.recipe, &models, &tokenizers).unwrap();
+    let bytes = |content| match content {
+        Content::Bytes(bytes) => bytes,
+        Content::CopyOf { input, file } => case.inputs[plan.inputs[input].model].folder.files[&file].clone(),
+    };
+    small.files.into_iter().map(|file| (file.name, bytes(file.content))).collect()
+}
+
 /// Runs `check` on every case.
 fn every_case(check: impl Fn(&Case)) {
-    let folders = fs::read_dir(root().join("tokenizer-cases")).unwrap().map(|entry| entry.unwrap().path());
-    let folders: Vec<PathBuf> = folders.collect();
+    let folders = fs::read_dir(root().join("cases")).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<PathBuf> = folders.filter(|folder| folder.join("expected-tokenizer.json").exists()).collect();
     assert!(folders.len() > 15, "{} cases are too few to be all", folders.len());
     for folder in folders {
         println!("{}", folder.display());
@@ -176,24 +112,21 @@ fn tokens_ids_and_added_tokens_are_mergekits() {
 
 #[test]
 fn what_is_written_reads_back_as_the_same_vocabulary() {
-    every_case(|Case { alignment, inputs, expected, .. }| {
+    every_case(|case| {
+        let Case { alignment, expected, .. } = case;
         let text = alignment.tokenizer.to_json().unwrap();
         let again = Tokenizer::parse(&text).unwrap();
         assert_eq!(vocabulary(&again), vocabulary(&alignment.tokenizer));
         assert!(again.is_as_written());
-        let files: Vec<TokenizerFiles> = inputs.iter().map(|input| input.files.clone()).collect();
-        let output = tokenizer::files(&files, 0, Some(alignment), None).unwrap();
-        let mut written = TokenizerFiles::default();
-        for file in output.files {
-            written.insert(
-                &file.name,
-                match file.content {
-                    Content::Bytes(bytes) => bytes,
-                    Content::CopyOf { input, file } => inputs[input].folder.files[&file].clone(),
-                },
-            );
+        let mut files = TokenizerFiles::default();
+        for (name, bytes) in written(case) {
+            if name == "config.json" {
+                let config: Value = serde_json::from_slice(&bytes).unwrap();
+                assert_eq!(config["vocab_size"], expected["vocab_size"]);
+            }
+            files.insert(&name, bytes);
         }
-        let opened = Tokenizer::of(&written).unwrap();
+        let opened = Tokenizer::of(&files).unwrap();
         let vocab: BTreeMap<String, u64> = serde_json::from_value(expected["vocab"].clone()).unwrap();
         // A special token that was cut off is named by the configuration all the same: loading adds it behind the others.
         let beyond: BTreeMap<&String, u64> = opened
@@ -212,11 +145,15 @@ fn what_is_written_reads_back_as_the_same_vocabulary() {
 #[test]
 fn templates_are_mergekits() {
     let seen = Cell::new(0);
-    every_case(|Case { recipe, inputs, expected, .. }| {
-        let Some(rule) = recipe.get("chat_template") else { return };
-        let files: Vec<&TokenizerFiles> = inputs.iter().map(|input| &input.files).collect();
-        let template = template::chosen(&text(rule), &files).unwrap().unwrap();
-        assert_eq!(json!(template), expected["template"]);
+    every_case(|case| {
+        if case.recipe.chat_template.is_none() {
+            return;
+        }
+        let files = written(case);
+        let template = String::from_utf8(files["chat_template.jinja"].clone()).unwrap();
+        assert_eq!(json!(template), case.expected["template"]);
+        let config: Value = serde_json::from_slice(&files["tokenizer_config.json"]).unwrap();
+        assert_eq!(config["chat_template"], case.expected["template"], "for older readers");
         seen.set(seen.get() + 1);
     });
     assert_eq!(seen.get(), 2);

@@ -338,7 +338,7 @@ def make_cases(root, scratch, merge, only=()):
         RECORDED.clear()
         out = scratch / "out" / name
         merge(recipe, out)
-        folder = root / "tokenizer-cases" / name
+        folder = root / "cases" / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.yml").write_text(recipe)
         (folder / "tolerance.json").write_text(json.dumps(tolerance, indent=2) + "\n")

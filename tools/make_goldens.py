@@ -7,8 +7,8 @@
 
 `inputs/<model>/` are the checkpoints, `cases/<case>/` holds `recipe.yml`, `tolerance.json` (see golden_cases.py) and the
 expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors, and
-`expected-config.json`, fields of config.json that the recipe changes. `tokenizer-cases/` are the same for recipes with a tokenizer
-(see golden_tokenizer.py). Everything is
+`expected-config.json`, fields of config.json that the recipe changes; golden_tokenizer.py says what cases with a tokenizer have
+besides. Everything is
 seeded; mergekit runs on one thread, in this process, through the same call that `mergekit-yaml` makes.
 
 The `wide-*` checkpoints are not stored: their tensors come from a counter-based generator that tests/golden/wide.rs has too
@@ -375,7 +375,7 @@ def main():
 
     root = arguments.out.resolve()
     if not arguments.cases:
-        for old in (root / "cases", root / "tokenizer-cases", root / "inputs"):
+        for old in (root / "cases", root / "inputs"):
             shutil.rmtree(old, ignore_errors=True)
         make_inputs(root / "inputs")
         golden_lora.make_adapters(root / "inputs")

@@ -90,11 +90,6 @@ mod tests {
     }
 
     #[test]
-    fn members_are_taken_out_with_their_commas() {
-        let text = "{\"a\": 1, \"b\": \"},\", \"c\": 3}";
-    }
-
-    #[test]
     fn what_is_no_object_is_left_alone() {
         for text in ["", "[{\"a\": 1}]", "{\"a\": 1", "null", "{\"b\": 3}"] {
             for edited in [set(text, &["b", "a"], "7"), replace(text, &["a"], "7")] {

@@ -17,6 +17,7 @@ use crate::recipe::{self, Recipe};
 
 mod card;
 mod config;
+pub mod gguf;
 mod json;
 mod ledger;
 mod template;

@@ -29,7 +29,7 @@ pub struct VocabularyInput {
 
 impl VocabularyInput {
     /// That of `model`, which the recipe calls `name`.
-    pub(super) fn of(name: &str, model: &Model, files: Option<&TokenizerFiles>) -> Self {
+    pub fn of(name: &str, model: &Model, files: Option<&TokenizerFiles>) -> Self {
         Self {
             name: name.to_owned(),
             tokenizer: files.map_or(Err(TokenizerError::Missing), Tokenizer::of),

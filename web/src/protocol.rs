@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 pub use merge_studio::kernel::{BackendError, BackendKind};
 use merge_studio::model::{Model, ModelError};
+use merge_studio::output::{FilesNotice, SmallFilesError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
 use merge_studio::run::RunError;
@@ -257,6 +258,8 @@ pub enum RunNotice {
     },
     /// Results are kept in memory: they must fit there.
     InMemory(NoDisk),
+    /// What was met while the files beside the weights were made.
+    Files(FilesNotice),
 }
 
 /// One file of the output folder.
@@ -327,6 +330,8 @@ pub enum MergeError {
         /// Why.
         why: String,
     },
+    /// The recipe asks for files beside the weights that cannot be made.
+    Files(SmallFilesError),
     /// A worker ran out of memory or died: its last words.
     WorkerDied(String),
 }

@@ -28,6 +28,7 @@ thread_local! {
 }
 
 /// A file that a person gave, or a result.
+#[derive(Clone)]
 pub struct WebFile {
     blob: Blob,
     len: u64,

@@ -15,6 +15,7 @@ fn model(name: &str, fingerprint: &str) -> Model {
         name: name.to_owned(),
         weight_files: Vec::new(),
         tensors: BTreeMap::new(),
+        adapter: None,
         config: None,
         family: merge_studio::model::Family::Generic,
         companions: BTreeMap::new(),

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use js_sys::{Array, Date, Uint8Array};
 use merge_studio::kernel::BackendError;
+use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder, Model};
 use merge_studio::output;
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
@@ -55,6 +56,8 @@ struct State {
     ids: Vec<ModelId>,
     models: Vec<Model>,
     folders: Vec<Folder<WebFile>>,
+    /// The tokenizers of those models that a plan wanted to see, by the models' places.
+    tokenizers: BTreeMap<usize, TokenizerFiles>,
     latest: Option<Latest>,
     computes: BTreeMap<u32, Compute>,
     gpu: Gpu,
@@ -84,6 +87,7 @@ pub(super) fn start(session: String, workers: u32) {
             ids: Vec::new(),
             models: Vec::new(),
             folders: Vec::new(),
+            tokenizers: BTreeMap::new(),
             latest: None,
             computes: BTreeMap::new(),
             gpu: Gpu { state: GpuState::Probing, probing: false },
@@ -135,6 +139,7 @@ impl Desk {
                 Request::Open { id, name, paths } => self.open(id, name, paths, &beside).await,
                 Request::Close { id } => self.state.borrow_mut().close(id),
                 Request::Plan { token, recipe, binding, options } => {
+                    self.read_tokenizers(&recipe, &binding).await;
                     say(&self.state.borrow_mut().plan(token, recipe, &binding, options));
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
@@ -184,6 +189,23 @@ impl Desk {
         say(&event);
     }
 
+    /// Reads the tokenizers that a plan wants to see, and lets go of all others. One that cannot be read is as good as missing.
+    async fn read_tokenizers(&self, recipe: &Recipe, binding: &BTreeMap<String, ModelId>) {
+        let unread: Vec<(usize, Folder<WebFile>)> = {
+            let mut state = self.state.borrow_mut();
+            let wanted = plan::tokenizers_wanted(recipe, &state.models, &state.bound(binding));
+            state.tokenizers.retain(|index, _| wanted.contains(index));
+            let unread = wanted.into_iter().filter(|index| !state.tokenizers.contains_key(index));
+            unread.map(|index| (index, state.folders[index].clone())).collect()
+        };
+        for (index, folder) in unread {
+            if let Ok(files) = TokenizerFiles::read(&folder).await {
+                self.state.borrow_mut().tokenizers.insert(index, files);
+            }
+        }
+        WebFile::forget();
+    }
+
     async fn merge(self: Rc<Self>, token: PlanToken, run_on: RunOn) {
         let started = Date::now();
         self.drop_merge().await;
@@ -197,7 +219,7 @@ impl Desk {
             state.run_on = run_on;
             state.prepare(token)
         };
-        let (plan, small) = match prepared {
+        let (plan, small, notices) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return say(&Event::MergeFailed { error }),
         };
@@ -222,6 +244,9 @@ impl Desk {
             let mut state = self.state.borrow_mut();
             state.small = small;
             state.merge = Some(merge);
+        }
+        for notice in notices {
+            self.notice(notice);
         }
         if let Storage::Memory(why) = store.describe() {
             self.notice(RunNotice::InMemory(why));
@@ -497,6 +522,7 @@ impl State {
             self.ids.remove(at);
             self.models.remove(at);
             self.folders.remove(at);
+            self.tokenizers.clear();
             // Its indexes no longer hold.
             self.latest = None;
         }
@@ -509,9 +535,7 @@ impl State {
         binding: &BTreeMap<String, ModelId>,
         mut options: PlanOptions,
     ) -> Event {
-        let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
-        let mut bound = BTreeMap::new();
-        bound.extend(binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))));
+        let bound = self.bound(binding);
         let inputs: Vec<(String, String)> = plan::input_names(&recipe)
             .into_iter()
             .filter_map(|name| {
@@ -520,7 +544,7 @@ impl State {
             })
             .collect();
         options.metadata = output::metadata(&recipe, options.seed, &inputs);
-        match plan::plan(&recipe, &self.models, &bound, &options) {
+        match plan::plan(&recipe, &self.models, &bound, &self.tokenizers, &options) {
             Ok(plan) => {
                 let event = Event::Planned {
                     token,
@@ -534,16 +558,26 @@ impl State {
         }
     }
 
+    /// From the recipe's names to places in the lists of models and folders.
+    fn bound(&self, binding: &BTreeMap<String, ModelId>) -> BTreeMap<String, usize> {
+        let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
+        let mut bound = BTreeMap::new();
+        bound.extend(binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))));
+        bound
+    }
+
     fn unplanned(&mut self, token: PlanToken, error: PlanError) -> Event {
         self.latest = None;
         Event::PlanFailed { token, error }
     }
 
     /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
-    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>), MergeError> {
+    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>, Vec<RunNotice>), MergeError> {
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
-        let small = output::small_files(&latest.plan, &latest.recipe, &self.models);
-        let small = small_blobs(small, &latest.plan, &self.folders)?;
+        let small = output::small_files(&latest.plan, &latest.recipe, &self.models, &self.tokenizers)
+            .map_err(MergeError::Files)?;
+        let notices = small.notices.into_iter().map(RunNotice::Files).collect();
+        let small = small_blobs(small.files, &latest.plan, &self.folders)?;
         let weights = latest.plan.inputs.iter().map(|input| {
             match (self.folders.get(input.model), self.models.get(input.model)) {
                 (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
@@ -551,7 +585,7 @@ impl State {
             }
         });
         self.sources = weights.collect();
-        Ok((latest.plan.clone(), small))
+        Ok((latest.plan.clone(), small, notices))
     }
 
     /// Sends a worker the running merge, if there is one.

@@ -1,6 +1,6 @@
 //! Words about planning, merging and results.
 
-use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice};
+use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice, TokenDifference};
 
 use super::super::agreement::Verdict;
 use super::super::numbers;
@@ -132,10 +132,12 @@ pub fn missing(missing: &Missing) -> String {
 /// What a person should know before a merge.
 pub fn plan_notice(notice: &PlanNotice) -> String {
     match notice {
-        PlanNotice::TokenizersDiffer { inputs } => format!(
-            "The tokenizer of {} differs from the base's: the same token ids mean different things, and the result may speak nonsense.",
-            listed(inputs)
+        PlanNotice::TokenizersDiffer { input, count, first } => format!(
+            "The tokenizer of {input} differs from the base's: the same token ids mean different things, and the result may speak \
+             nonsense.{}",
+            differences(*count, first)
         ),
+        PlanNotice::Vocabulary(notice) => format!("{notice}."),
         PlanNotice::Missing { tensor, inputs } => {
             format!("{tensor} is missing from {}: it is made from the others.", listed(inputs))
         }
@@ -144,6 +146,17 @@ pub fn plan_notice(notice: &PlanNotice) -> String {
         }
         PlanNotice::NoTokenizer { input } => format!("{input} has no tokenizer, so the result has none."),
     }
+}
+
+/// The first few ids that mean different things.
+fn differences(count: u64, first: &[TokenDifference]) -> String {
+    if first.is_empty() {
+        return String::new();
+    }
+    let token =
+        |token: &Option<String>| token.as_ref().map_or_else(|| "nothing".to_owned(), |token| format!("“{token}”"));
+    let named = first.iter().map(|one| format!("{} is {} and not {}", one.id, token(&one.input), token(&one.donor)));
+    format!(" There, {} ({count} differ in all).", named.collect::<Vec<_>>().join(", "))
 }
 
 /// Why a tensor is copied.
@@ -178,6 +191,7 @@ pub fn run_notice(notice: &RunNotice) -> String {
         RunNotice::GpuLost { tensor, why } => {
             format!("The GPU was lost at {tensor} ({why}). The CPU did the rest.")
         }
+        RunNotice::Files(notice) => format!("{notice}."),
         RunNotice::InMemory(why) => {
             format!("The result is kept in memory, and must fit there: {}", machine::no_disk(why))
         }
@@ -200,6 +214,7 @@ pub fn merge_error(error: &MergeError) -> String {
         MergeError::SmallFiles { file, why } => {
             format!("{file} could not be made: {why}. Your models and recipe are still here.")
         }
+        MergeError::Files(error) => format!("The files beside the weights can't be made: {error}."),
         MergeError::Run(error) => format!("The merge stopped: {error}. Your models and recipe are still here."),
         MergeError::WorkerDied(why) => {
             format!("A worker ran out of memory or died ({why}). Close other tabs, or run on the CPU, and merge again.")

@@ -115,10 +115,13 @@ pub struct Alignment {
     pub notices: Vec<VocabularyNotice>,
     names: Vec<String>,
     /// By input and row of the output: the row of the input.
-    permutations: Vec<Vec<Option<u64>>>,
+    permutations: Vec<Permutation>,
     /// Rows of the output with a rule of their own.
     rules: BTreeMap<usize, Special>,
 }
+
+/// By row of the output, the row of an input that stands for the same token. Ids are far below 2³².
+type Permutation = Vec<Option<u32>>;
 
 /// A token's rule, with its source found.
 #[derive(Clone, Debug)]
@@ -299,13 +302,13 @@ fn permutation(
     vocabulary: &Tokenizer,
     input: &VocabularyInput,
     notices: &mut Vec<VocabularyNotice>,
-) -> Vec<Option<u64>> {
+) -> Permutation {
     let limit = input.limit();
     let mut permutation = vec![None; tokens as usize];
     let mut beyond: Vec<(&str, u64)> = Vec::new();
     for (token, &row) in output.ids() {
         match vocabulary.ids().get(token) {
-            Some(&id) if id < limit => permutation[row as usize] = Some(id),
+            Some(&id) if id < limit => permutation[row as usize] = Some(id as u32),
             Some(_) => beyond.push((token, row)),
             None => {}
         }
@@ -323,7 +326,7 @@ fn special(
     row: u64,
     rule: &TokenRule,
     inputs: &[VocabularyInput],
-    permutations: &[Vec<Option<u64>>],
+    permutations: &[Permutation],
     vocabularies: &[&Tokenizer],
     by_name: impl Fn(&str) -> Result<usize, VocabularyError>,
 ) -> Result<Source, VocabularyError> {
@@ -337,7 +340,7 @@ fn special(
         Some(TokenSource::Zero) => return Ok(Source::Zero),
         Some(TokenSource::Model(model)) => {
             let input = by_name(model)?;
-            (input, permutations[input][row as usize].ok_or_else(|| lacks(model, token)))
+            (input, permutations[input][row as usize].map(u64::from).ok_or_else(|| lacks(model, token)))
         }
         Some(TokenSource::Token { model, token: other }) => {
             let input = by_name(model)?;
@@ -369,7 +372,7 @@ impl Alignment {
     /// The output's id of the token that has `id` in the tokenizer of `input`.
     pub fn moved(&self, input: usize, id: u64) -> Option<u64> {
         let permutation = self.permutations.get(input)?;
-        permutation.iter().position(|&row| row == Some(id)).map(|row| row as u64)
+        permutation.iter().position(|row| row.map(u64::from) == Some(id)).map(|row| row as u64)
     }
 
     /// Where the rows of a tensor of the vocabulary come from, for each of the inputs in `present`, which are those that have the
@@ -377,13 +380,16 @@ impl Alignment {
     ///
     /// # Errors
     /// A rule of the recipe names a row that is not there, or an input that is not among `present`.
+    ///
+    /// # Panics
+    /// `present` counts inputs that were not aligned.
     pub fn row_maps(&self, present: &[usize], base: Option<usize>) -> Result<Vec<RowMap>, VocabularyError> {
         let mut maps = vec![Runs::default(); present.len()];
         let base = base.filter(|base| present.contains(base));
         for row in 0..self.tokens as usize {
             let rule = self.rules.get(&row);
             let force = rule.is_some_and(|rule| rule.force);
-            let own = |input: usize| self.permutations[input][row].filter(|_| !force);
+            let own = |input: usize| self.permutations[input][row].filter(|_| !force).map(u64::from);
             if present.iter().all(|&input| own(input).is_some()) {
                 for (map, &input) in maps.iter_mut().zip(present) {
                     map.push(own(input).map_or(RowOrigin::Zero, RowOrigin::Own));
@@ -422,7 +428,7 @@ impl Alignment {
 
     /// Where a row comes from that no rule speaks of, for an input that lacks it.
     fn usual(&self, row: usize, present: &[usize], base: Option<usize>) -> RowOrigin {
-        let rows = present.iter().filter_map(|&input| Some((input, self.permutations[input][row]?)));
+        let rows = present.iter().filter_map(|&input| Some((input, u64::from(self.permutations[input][row]?))));
         let rows: Vec<(usize, u64)> = rows.collect();
         let of_base = rows.iter().find(|(input, _)| Some(*input) == base);
         match (rows.len(), of_base) {

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The largest id that is believed: a hundred times the vocabularies of today.
-const MAX_ID: u64 = 1 << 24;
+/// The largest id that is believed: four times the largest vocabulary of today.
+const MAX_ID: u64 = 1 << 22;
 
 /// The kinds of vocabularies that tokenizer.json holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -198,3 +198,26 @@ fn what_cannot_be_read_is_refused_by_name() {
     merge.strip(1).unwrap();
     assert!(merge.to_json().is_err());
 }
+
+#[test]
+fn damaged_texts_are_errors_or_other_tokenizers_and_nothing_worse() {
+    let bytes = BPE.as_bytes();
+    let mut read = 0;
+    for at in 0..bytes.len() {
+        for new in [b"".as_slice(), b"9", b"\"", b"{", b"]", b"\xc3", b"\\", b"null"] {
+            let mut damaged = bytes.to_vec();
+            damaged.splice(at..=at, new.iter().copied());
+            let mut files = TokenizerFiles::default();
+            files.insert("tokenizer.json", damaged);
+            let Ok(mut tokenizer) = Tokenizer::of(&files) else { continue };
+            tokenizer.add(AddedToken::plain("new"));
+            let stripped = tokenizer.strip(4);
+            if let Ok(text) = tokenizer.to_json() {
+                let again = Tokenizer::parse(&text);
+                assert!(stripped.is_err() || again.is_ok_and(|again| again.ids() == tokenizer.ids()), "{text}");
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 100, "{read}");
+}

@@ -1,6 +1,6 @@
 //! Writing tokenizer.json back: the text as it was, with other added tokens and, where tokens were taken out, without those.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::read::{Merge, Tokens, quoted};
 use super::{AddedToken, Source, Tokenizer, TokenizerError};
@@ -62,10 +62,15 @@ impl Tokenizer {
 }
 
 impl Source {
-    /// The tokens of the model, in the order of the file.
+    /// The tokens of the model, in the order of the file. Of a token that is there twice, the last counts.
     pub(super) fn model_tokens(&self) -> Result<Vec<(String, u64)>, TokenizerError> {
         let (start, end) = self.vocab_at;
-        parse::<Tokens>(&self.text[start..end]).map(|tokens| tokens.0)
+        let tokens = parse::<Tokens>(&self.text[start..end])?.0;
+        let mut last = BTreeMap::new();
+        for (token, id) in &tokens {
+            last.insert(token.clone(), *id);
+        }
+        Ok(tokens.into_iter().filter(|(token, id)| last.get(token) == Some(id)).collect())
     }
 
     fn merges(&self, (start, end): (usize, usize)) -> Result<Vec<Merge>, TokenizerError> {

@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use merge_studio::format::{DType, Entry, Foreign, Header, HeaderError, INDEX_NAME, IndexError, ReadError, Source};
-use merge_studio::model::{Family, Folder, IgnoredReason, MAX_SMALL_FILE, Model, ModelError, ModelNotice, Place, open};
+use merge_studio::model::{
+    Family, Folder, IgnoredReason, MAX_SMALL_FILE, Model, ModelError, ModelNotice, OtherFormat, Place, open,
+};
 
 /// A safetensors file of F32 vectors: names and lengths.
 fn weights(tensors: &[(&str, u64)]) -> Vec<u8> {
@@ -297,4 +299,26 @@ fn a_read_that_fails_is_reported_with_its_file() {
     let folder = Folder { name: "test".into(), files: BTreeMap::from([("a.safetensors".into(), Gone(100))]) };
     let error = ReadError::Host("the disk is gone".into());
     assert_eq!(open_now(&folder), Err(ModelError::Read { file: "a.safetensors".into(), error }));
+}
+
+#[test]
+fn a_lone_file_of_another_format_is_called_by_its_name_whatever_its_bytes_look_like() {
+    let pickle = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9 and more".to_vec();
+    // PyTorch's archives may begin with a small number, which reads as a header that is cut short.
+    let archive = b"PK\x03\x04\x00\x00\x00\x00\x00\x00".to_vec();
+    for (name, bytes, format) in [
+        ("model.gguf", b"GGUF\x03\x00\x00\x00\x22\x01".to_vec(), OtherFormat::Gguf),
+        ("model.safetensors", b"GGUF\x03\x00\x00\x00\x22\x01".to_vec(), OtherFormat::Gguf),
+        ("model.gguf", b"half".to_vec(), OtherFormat::Gguf),
+        ("pytorch_model.bin", pickle.clone(), OtherFormat::PyTorch),
+        ("weights", pickle, OtherFormat::PyTorch),
+        ("model.pt", archive.clone(), OtherFormat::PyTorch),
+        ("model.onnx", b"\x08\x07\x12\x07pytorch".to_vec(), OtherFormat::Foreign),
+    ] {
+        let refused = Err(ModelError::OtherFormat { file: name.into(), format });
+        assert_eq!(open_now(&folder([(name, bytes)])), refused, "{name}");
+    }
+    assert!(matches!(open_now(&folder([("model.safetensors", archive)])), Err(ModelError::Header { .. })));
+    // A safetensors file is one under any name.
+    assert!(open_now(&folder([("model.bin", weights(&TENSORS))])).is_ok());
 }

@@ -14,7 +14,11 @@ const DIRECTIONS: [(&str, &[&str], &str); 7] = [
     ("method", &["kernel", "recipe"], "a formula: it knows no file, no window and no backend"),
     ("plan", &["format", "kernel", "method", "model", "recipe"], "made before a weight is read: it runs nothing"),
     ("run", &["format", "kernel", "method", "plan"], "it executes plans: recipes and models are behind it"),
-    ("output", &["format", "method", "model", "plan", "recipe"], "it describes a merge and computes nothing"),
+    (
+        "output",
+        &["format", "kernel", "method", "model", "plan", "recipe", "run"],
+        "what surrounds the weights, and other forms of them: it takes what a merge made and merges nothing",
+    ),
 ];
 
 type Words = &'static [&'static str];

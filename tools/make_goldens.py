@@ -7,7 +7,8 @@
 
 `inputs/<model>/` are the checkpoints, `cases/<case>/` holds `recipe.yml`, `tolerance.json` (see golden_cases.py) and the
 expectation: `expected.safetensors`, or `expected-samples.safetensors` for the large generated tensors, and
-`expected-config.json`, fields of config.json that the recipe changes. Everything is
+`expected-config.json`, fields of config.json that the recipe changes; golden_tokenizer.py says what cases with a tokenizer have
+besides. Everything is
 seeded; mergekit runs on one thread, in this process, through the same call that `mergekit-yaml` makes.
 
 The `wide-*` checkpoints are not stored: their tensors come from a counter-based generator that tests/golden/wide.rs has too
@@ -31,7 +32,9 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-import golden_slices  # noqa: F401  (it adds to CASES)
+import golden_lora  # noqa: F401  (it adds to CASES)
+import golden_slices  # noqa: F401
+import golden_tokenizer
 from golden_cases import CASES
 
 # Of the wide checkpoints' tensors, and of the cases that sparse_expectation names, every so many-th element is kept.
@@ -325,6 +328,8 @@ def make_inputs(root):
     del lacking["model.layers.1.mlp.up_proj.weight"], lacking["model.layers.2.input_layernorm.weight"]
     write(root / "odd-b", lacking, config)
 
+    golden_tokenizer.make_inputs(root, llama, bert, draw, write)
+
 
     shapes, config = t5(3, 2, 16, 24, 32)
     write(root / "t5-base", draw(shapes, 81), config)
@@ -345,7 +350,9 @@ def merge(recipe, out):
     from mergekit.merge import MergeOptions, run_merge
 
     config = MergeConfiguration.model_validate(yaml.safe_load(recipe))
-    run_merge(config, str(out), MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0))
+    cache = tempfile.mkdtemp(dir=out.parent.parent)  # an adapter is merged into its base before anything else
+    options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0, lora_merge_cache=cache)
+    run_merge(config, str(out), options)
     return load_file(out / "model.safetensors"), json.loads((out / "config.json").read_text())
 
 
@@ -362,7 +369,7 @@ def main():
     arguments.add_argument("cases", nargs="*", help="only these")
     arguments = arguments.parse_args()
     assert version("mergekit") == "0.1.5", "goldens are of mergekit 0.1.5"
-    unknown = set(arguments.cases) - set(CASES)
+    unknown = set(arguments.cases) - set(CASES) - set(golden_tokenizer.CASES)
     assert not unknown, f"no such case: {unknown}"
     torch.set_num_threads(1)
 
@@ -371,6 +378,7 @@ def main():
         for old in (root / "cases", root / "inputs"):
             shutil.rmtree(old, ignore_errors=True)
         make_inputs(root / "inputs")
+        golden_lora.make_adapters(root / "inputs")
     with tempfile.TemporaryDirectory() as scratch:
         # mergekit resolves the recipes' bare names against the working directory.
         scratch = Path(scratch)
@@ -397,6 +405,7 @@ def main():
             else:
                 save_file(expected, folder / "expected.safetensors")
             print(name, flush=True)
+        golden_tokenizer.make_cases(root, scratch, merge, arguments.cases)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,10 @@ impl From<PlanError> for Failure {
         match error {
             PlanError::LayersDiffer { .. }
             | PlanError::LayerRange { .. }
+            | PlanError::NoSuchModule { .. }
+            | PlanError::IsAdapter { .. }
+            | PlanError::Adapter { .. }
+            | PlanError::Vocabulary(_)
             | PlanError::ShapesDiffer { .. }
             | PlanError::KindsDiffer { .. }
             | PlanError::UnsupportedType { .. }

@@ -21,13 +21,13 @@ use super::failure::{Failure, warn};
 use super::files::{FileSource, STOP, WeightFiles};
 use super::models::{self, Opened, Places};
 use super::progress::Progress;
-use super::publish::Draft;
+use super::publish::{Draft, FileDraft};
 use super::recipe::{self, Loaded};
 use super::workers::{Crew, Tally, input_bytes};
-use super::{Device, MergeArgs, ReadingArgs, show, words};
+use super::{Device, GgufKind, MergeArgs, ReadingArgs, gguf, show, words};
 
 /// Set by Ctrl-C and its like, as opposed to a failure.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+pub(super) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// A recipe with its models and plan: everything before the first weight is read.
 pub(super) struct Prepared {
@@ -45,7 +45,7 @@ pub(super) fn prepare(
     shard_size: u64,
 ) -> Result<Prepared, Failure> {
     let names = plan::input_names(&loaded.recipe);
-    let opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
+    let mut opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
     let inputs: Vec<(String, String)> = names
         .into_iter()
         .map(|name| {
@@ -55,7 +55,8 @@ pub(super) fn prepare(
         .collect();
     let metadata = output::metadata(&loaded.recipe, seed, &inputs);
     let options = PlanOptions { seed, shard_size, metadata };
-    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &options)?;
+    opened.read_tokenizers(&loaded.recipe)?;
+    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &opened.tokenizers, &options)?;
     for notice in &plan.notices {
         warn(words::plan_notice(notice));
     }
@@ -79,6 +80,9 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         (None, None) => return Err(Failure::Usage(anyhow!("name a recipe, or give a link with --from-link"))),
     };
     let draft = Draft::new(&args.out, args.force, &prepared.opened.paths).map_err(Failure::Usage)?;
+    if let Some(file) = &args.gguf {
+        check_gguf(file, args.force, &prepared)?;
+    }
     stop_on_interrupt().map_err(Failure::Merge)?;
 
     let expected = link.and_then(|link| link.output);
@@ -104,8 +108,25 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         fs::write(file, counters + "\n").with_context(|| file.display().to_string()).map_err(Failure::Merge)?;
     }
     report(&args.out, &prepared.plan, &tally, &hashes, began);
+    // The merge is done whatever becomes of the file, so its link is printed all the same.
+    let written = args.gguf.as_ref().map(|file| {
+        let (folder, model) = models::open(&args.out)?;
+        gguf::convert(&folder, &model, file, GgufKind::Auto, args.force)
+    });
+    let written = written.transpose();
+    if let Ok(Some(lines)) = &written {
+        println!("{lines}");
+    }
     println!("{}", show::address(show::PAGE, &link));
-    Ok(())
+    written.map(|_| ())
+}
+
+/// Looks before the merge at what can be seen by then: whether the file may be made, and whether the model that gives the output
+/// its configuration and tokenizer can be written as GGUF.
+fn check_gguf(file: &Path, force: bool, prepared: &Prepared) -> Result<(), Failure> {
+    FileDraft::new(file, force, &[]).map_err(Failure::Usage)?;
+    let donor = prepared.plan.inputs[prepared.plan.donor].model;
+    gguf::prepare(&prepared.opened.folders[donor], &prepared.opened.models[donor], GgufKind::Auto).map(|_| ())
 }
 
 /// Writes every file of the output to `folder`; gives what was counted and the files' SHA-256 by name.
@@ -132,7 +153,9 @@ fn write_folder(
     progress.finish();
     let tally = merged?;
 
-    for file in output::small_files(plan, &loaded.recipe, &opened.models) {
+    let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
+    small.notices.iter().for_each(warn);
+    for file in small.files {
         let to = folder.join(&file.name);
         match file.content {
             Content::Bytes(bytes) => {
@@ -191,7 +214,7 @@ fn default_threads() -> usize {
 }
 
 /// Lets Ctrl-C end the work within a window's time; what was written is removed on the way out.
-fn stop_on_interrupt() -> anyhow::Result<()> {
+pub(super) fn stop_on_interrupt() -> anyhow::Result<()> {
     ctrlc::set_handler(|| {
         INTERRUPTED.store(true, Ordering::Relaxed);
         STOP.store(true, Ordering::Relaxed);
@@ -238,7 +261,7 @@ fn hashes(folder: &Path, threads: usize) -> anyhow::Result<BTreeMap<String, Stri
     })
 }
 
-fn sha256(file: &Path) -> anyhow::Result<String> {
+pub(super) fn sha256(file: &Path) -> anyhow::Result<String> {
     let mut file = File::open(file)?;
     let mut hash = Sha256::new();
     let mut piece = vec![0; 1 << 20];

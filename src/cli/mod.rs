@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod failure;
 mod files;
+mod gguf;
 mod merge;
 mod models;
 mod progress;
@@ -49,6 +50,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write a model as one GGUF file, for llama.cpp
+    Gguf(GgufArgs),
     /// Print a link that carries recipe, seed and fingerprints
     Link {
         #[command(flatten)]
@@ -129,9 +132,38 @@ struct MergeArgs {
     /// Replace OUT whatever it holds
     #[arg(long)]
     force: bool,
+    /// Also write the output as one GGUF file, for llama.cpp
+    #[arg(long, value_name = "FILE")]
+    gguf: Option<PathBuf>,
     /// Write what was counted (backends, bytes, largest allocation) to this file, as JSON
     #[arg(long, value_name = "FILE")]
     counters: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct GgufArgs {
+    /// A model folder, such as a merge's output
+    model: PathBuf,
+    /// The file to make
+    out: PathBuf,
+    /// Element type of the matrices
+    #[arg(long, value_enum, default_value_t = GgufKind::Auto)]
+    r#type: GgufKind,
+    /// Replace OUT if it is there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum GgufKind {
+    /// The type of most of the model's elements
+    Auto,
+    /// Half precision; values beyond ±65,504 are refused
+    F16,
+    /// Brain floats
+    Bf16,
+    /// Single precision
+    F32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -150,6 +182,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Merge(args) => merge::merge(&args),
         Command::Plan { recipe, options, json } => show::plan(&recipe, &options, json),
         Command::Inspect { model, tensors, json } => show::inspect(&model, tensors, json),
+        Command::Gguf(args) => gguf::gguf(&args),
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json, markdown } => show::methods(json, markdown),
     };

@@ -5,13 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
+use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder, Model};
+use merge_studio::plan;
+use merge_studio::recipe::Recipe;
 
 use super::failure::{Failure, warn};
 use super::files::FileSource;
 use super::words;
 
 /// The models of a recipe, opened.
+#[derive(Default)]
 pub(super) struct Opened {
     /// Where each was found; the other lists go with it.
     pub(super) paths: Vec<PathBuf>,
@@ -19,6 +23,8 @@ pub(super) struct Opened {
     pub(super) models: Vec<Model>,
     /// From the recipe's names to places in these lists. Two names may mean one model.
     pub(super) binding: BTreeMap<String, usize>,
+    /// The tokenizers that were read, by the models' places in these lists.
+    pub(super) tokenizers: BTreeMap<usize, TokenizerFiles>,
 }
 
 /// The folders in which relative names are looked up, in their order.
@@ -32,12 +38,16 @@ pub(super) struct Places<'a> {
 impl Places<'_> {
     /// The folder or safetensors file that `name` means, or every place where it is not.
     fn find(&self, name: &str) -> Result<PathBuf, Vec<PathBuf>> {
-        let mut tried = vec![PathBuf::from(name)];
-        tried.extend(self.recipe.filter(|folder| !folder.as_os_str().is_empty()).map(|folder| folder.join(name)));
-        if let Some(folder) = self.models {
-            tried.push(folder.join(name));
-            // `owner/model` of a hub, downloaded as `model`.
-            tried.extend(name.rsplit_once('/').map(|(_, last)| folder.join(last)));
+        let mut tried = Vec::new();
+        // A revision is no part of a folder's name, unless somebody made it one.
+        for name in std::iter::once(name).chain(name.split_once('@').map(|(name, _)| name)) {
+            tried.push(PathBuf::from(name));
+            tried.extend(self.recipe.filter(|folder| !folder.as_os_str().is_empty()).map(|folder| folder.join(name)));
+            if let Some(folder) = self.models {
+                tried.push(folder.join(name));
+                // `owner/model` of a hub, downloaded as `model`.
+                tried.extend(name.rsplit_once('/').map(|(_, last)| folder.join(last)));
+            }
         }
         let mut seen = Vec::new();
         for place in tried {
@@ -58,7 +68,7 @@ impl Places<'_> {
 
 /// Finds and opens the models called `names`; says what is odd about them.
 pub(super) fn open_all(names: &[String], places: &Places<'_>) -> Result<Opened, Failure> {
-    let mut opened = Opened { paths: Vec::new(), folders: Vec::new(), models: Vec::new(), binding: BTreeMap::new() };
+    let mut opened = Opened::default();
     for name in names {
         let path = places.find(name).map_err(|tried| not_found(name, &tried))?;
         let place = fs::canonicalize(&path).with_context(|| path.display().to_string()).map_err(Failure::Model)?;
@@ -76,6 +86,18 @@ pub(super) fn open_all(names: &[String], places: &Places<'_>) -> Result<Opened, 
         opened.binding.insert(name.clone(), index);
     }
     Ok(opened)
+}
+
+impl Opened {
+    /// Reads the tokenizers that a plan of `recipe` wants to see.
+    pub(super) fn read_tokenizers(&mut self, recipe: &Recipe) -> Result<(), Failure> {
+        for index in plan::tokenizers_wanted(recipe, &self.models, &self.binding) {
+            let read = pollster::block_on(TokenizerFiles::read(&self.folders[index]));
+            let files = read.with_context(|| self.paths[index].display().to_string()).map_err(Failure::Model)?;
+            self.tokenizers.insert(index, files);
+        }
+        Ok(())
+    }
 }
 
 /// Opens the model at `path`, a folder or a file.

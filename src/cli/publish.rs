@@ -1,4 +1,4 @@
-//! The output folder: written beside its place under another name, and renamed when it is whole.
+//! The output, a folder or a file: written beside its place under another name, and renamed when it is whole.
 
 use std::fs;
 use std::io;
@@ -59,6 +59,70 @@ impl Drop for Draft {
             && let Err(error) = fs::remove_dir_all(&self.folder)
         {
             super::failure::warn(format!("{} could not be removed: {error}", self.folder.display()));
+        }
+    }
+}
+
+/// A file that is being written. Dropped before it was published, it is removed.
+pub(super) struct FileDraft {
+    out: PathBuf,
+    folder: PathBuf,
+    name: String,
+    published: bool,
+}
+
+impl FileDraft {
+    /// Finds the temporary name beside `out`, once it is clear that `out` may be made or replaced. Nothing is made yet but folders.
+    pub(super) fn new(out: &Path, force: bool, inputs: &[PathBuf]) -> anyhow::Result<Self> {
+        let name = out.file_name().ok_or_else(|| anyhow!("{} is no file's name", out.display()))?;
+        if out.is_dir() {
+            bail!("{} is a folder; name a file to make", out.display());
+        }
+        if out.try_exists().with_context(|| out.display().to_string())? {
+            let place = fs::canonicalize(out)?;
+            if inputs.iter().any(|input| fs::canonicalize(input).is_ok_and(|input| input == place)) {
+                bail!("{} is one of the model's own files; name another", out.display());
+            }
+            if !force {
+                bail!("{} is already there; name another file, or replace it with --force", out.display());
+            }
+        }
+        let folder = match out.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let hidden = beside(folder, name, "part");
+        let name = hidden.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { out: out.to_owned(), folder: folder.to_owned(), name, published: false })
+    }
+
+    /// Where the file is until then.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it is called until then.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Gives the file its name, in place of the one that was there before.
+    pub(super) fn publish(mut self) -> io::Result<()> {
+        fs::rename(self.folder.join(&self.name), &self.out)?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for FileDraft {
+    fn drop(&mut self) {
+        let file = self.folder.join(&self.name);
+        if !self.published
+            && file.exists()
+            && let Err(error) = fs::remove_file(&file)
+        {
+            super::failure::warn(format!("{} could not be removed: {error}", file.display()));
         }
     }
 }
@@ -141,6 +205,30 @@ mod tests {
         Draft::new(&out, false, &[]).unwrap().publish().unwrap();
         assert!(names(&out).is_empty());
         assert_eq!(names(parent.path()), ["out"]);
+    }
+
+    #[test]
+    fn a_file_shows_only_once_it_is_whole_and_replaces_another_only_if_forced() {
+        let parent = tempfile::tempdir().unwrap();
+        let out = parent.path().join("m.gguf");
+        let write = |draft: &FileDraft, text: &str| fs::write(draft.folder().join(draft.name()), text).unwrap();
+        let draft = FileDraft::new(&out, false, &[]).unwrap();
+        write(&draft, "1");
+        assert!(!out.exists());
+        drop(draft);
+        assert!(names(parent.path()).is_empty());
+
+        let draft = FileDraft::new(&out, false, &[]).unwrap();
+        write(&draft, "1");
+        draft.publish().unwrap();
+        assert!(FileDraft::new(&out, false, &[]).is_err());
+        assert!(FileDraft::new(&out, true, std::slice::from_ref(&out)).is_err());
+        assert!(FileDraft::new(parent.path(), true, &[]).is_err());
+        let draft = FileDraft::new(&out, true, &[]).unwrap();
+        write(&draft, "2");
+        draft.publish().unwrap();
+        assert_eq!(fs::read_to_string(&out).unwrap(), "2");
+        assert_eq!(names(parent.path()), ["m.gguf"]);
     }
 
     #[test]

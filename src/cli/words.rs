@@ -1,7 +1,7 @@
 //! What the engine's notices say in English.
 
 use merge_studio::model::{IgnoredReason, ModelNotice};
-use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice};
+use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice, TokenDifference};
 
 pub(super) fn model_notice(notice: &ModelNotice) -> String {
     match notice {
@@ -32,14 +32,27 @@ pub(super) fn model_notice(notice: &ModelNotice) -> String {
 
 pub(super) fn plan_notice(notice: &PlanNotice) -> String {
     match notice {
-        PlanNotice::TokenizersDiffer { inputs } => format!(
-            "the tokenizer of {} differs from the one that the output gets: the same token ids mean different things",
-            inputs.join(", ")
+        PlanNotice::TokenizersDiffer { input, count, first } => format!(
+            "the tokenizer of {input} differs from the one that the output gets: the same token ids mean different things{}; \
+             align them with tokenizer_source",
+            differences(*count, first)
         ),
+        PlanNotice::Vocabulary(notice) => notice.to_string(),
         PlanNotice::Missing { tensor, inputs } => format!("{tensor} is missing from {}", inputs.join(", ")),
         PlanNotice::NoConfig { input } => format!("{input} has no config.json, so the output has none"),
         PlanNotice::NoTokenizer { input } => format!("{input} has no tokenizer, so the output has none"),
     }
+}
+
+/// ` (7 is "a" for "b", 8 is "c" for "d", …: 12 in all)`
+fn differences(count: u64, first: &[TokenDifference]) -> String {
+    if first.is_empty() {
+        return String::new();
+    }
+    let token =
+        |token: &Option<String>| token.as_ref().map_or_else(|| "nothing".to_owned(), |token| format!("{token:?}"));
+    let named = first.iter().map(|one| format!("{} is {} for {}", one.id, token(&one.input), token(&one.donor)));
+    format!(" ({}: {count} in all)", named.collect::<Vec<_>>().join(", "))
 }
 
 pub(super) fn copy_reason(reason: CopyReason) -> &'static str {

@@ -179,7 +179,7 @@ pub enum Foreign {
     #[error("a Python pickle (an old PyTorch checkpoint): convert it to safetensors first")]
     Pickle,
     /// llama.cpp's format.
-    #[error("a GGUF file, whose weights are quantized: take the safetensors checkpoint that it was made from")]
+    #[error("a GGUF file: take the safetensors files that it was made from")]
     Gguf,
     /// A web page saved in place of the file.
     #[error("a web page that was saved in place of the file: download the file itself")]

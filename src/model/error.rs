@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AdapterError;
-use crate::format::{HeaderError, IndexError, ReadError};
+use crate::format::{Foreign, HeaderError, IndexError, ReadError};
 
 /// Why a folder cannot be opened as a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -39,11 +39,11 @@ pub enum ModelError {
         nested: Option<String>,
     },
     /// The weights are in another format only.
-    #[error("{file} holds {format}, and there is no .safetensors file: {}", .format.advice())]
+    #[error("{file} holds {format}, not safetensors. {}", .format.advice(.file))]
     OtherFormat {
         /// Path inside the folder of one such file.
         file: String,
-        /// The format, by the file's name.
+        /// The format, by the file's name or its first bytes.
         format: OtherFormat,
     },
     /// Of the shards that the index names, not one is there.
@@ -137,17 +137,54 @@ impl OtherFormat {
         }
     }
 
-    fn advice(self) -> &'static str {
+    /// The format of a file called `name` that was read as safetensors in vain, if its first bytes or its name tell.
+    pub(super) fn instead(name: &str, error: &HeaderError) -> Option<Self> {
+        match error {
+            HeaderError::Foreign(Foreign::Gguf) => Some(Self::Gguf),
+            HeaderError::Foreign(Foreign::Pickle) => Some(Self::PyTorch),
+            _ => Self::of(name),
+        }
+    }
+
+    fn advice(self, file: &str) -> String {
+        // The line is meant to be pasted: a name that a shell or Python could read as more than a name is left for the reader to fill in.
+        let plain = file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+        let file = if plain { file } else { "FILE" };
         match self {
             Self::PickledAdapter => {
-                "convert it in its folder with: python -c \"import torch, safetensors.torch as s; \
+                "Convert it in its folder with: python -c \"import torch, safetensors.torch as s; \
                  s.save_file({k: v.clone() for k, v in torch.load('adapter_model.bin', map_location='cpu', weights_only=True).items()}, \
                  'adapter_model.safetensors')\""
+                    .to_owned()
             }
-            Self::PyTorch | Self::Foreign => {
-                "load it with the transformers library and save it again, which writes safetensors"
+            Self::PyTorch => format!(
+                "Such files can run code when they are read; this makes a safetensors file of it, and runs none: \
+                 python -c \"import torch, safetensors.torch as s; t = torch.load('{file}', map_location='cpu', weights_only=True); \
+                 s.save_file({{n: x.clone().contiguous() for n, x in t.items()}}, 'model.safetensors', {{'format': 'pt'}})\""
+            ),
+            Self::Gguf => "GGUF is what models are turned into for llama.cpp, most often with their numbers coarsened, and nothing is merged from it. Take \
+                           the model's safetensors files that it was made from: on a hub, those of the repository without GGUF in its name"
+                .to_owned(),
+            Self::Foreign => {
+                "Load it with the library that it is for, or with transformers, and save it as safetensors".to_owned()
             }
-            Self::Gguf => "its weights are quantized; take the safetensors checkpoint that it was made from",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_formats_come_with_what_to_do() {
+        let said = |file: &str, format| ModelError::OtherFormat { file: file.into(), format }.to_string();
+        let gguf = said("a.Q4_0.gguf", OtherFormat::Gguf);
+        assert!(gguf.starts_with("a.Q4_0.gguf holds GGUF weights, not safetensors. ") && gguf.contains("without GGUF"));
+        let pickle = said("pytorch_model.bin", OtherFormat::PyTorch);
+        assert!(pickle.contains("torch.load('pytorch_model.bin', map_location='cpu', weights_only=True)"), "{pickle}");
+        let odd = said("a'); evil('.bin", OtherFormat::PyTorch);
+        assert!(odd.contains("torch.load('FILE', "), "{odd}");
+        assert!(pickle.contains("s.save_file({n: x.clone().contiguous() for n, x in t.items()}"), "{pickle}");
     }
 }

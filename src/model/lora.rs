@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::names::ends_with_path;
 use super::{Model, Tensor};
 
 /// The configuration beside an adapter's weights.
@@ -63,6 +64,8 @@ pub struct Adapter {
     pub rank_stabilised: bool,
     /// `fan_in_fan_out`: matrices are stored transposed. What PEFT knows of the base's modules outweighs it.
     pub fan_in_fan_out: bool,
+    /// `modules_to_save`: modules of which the adapter has all tensors.
+    pub saved: Vec<String>,
     /// `base_model_name_or_path`: what it was trained on.
     pub base: Option<String>,
 }
@@ -205,15 +208,24 @@ impl Adapter {
             alphas,
             rank_stabilised: switch(&root, "use_rslora")?,
             fan_in_fan_out: switch(&root, "fan_in_fan_out")?,
+            saved: match root.get("modules_to_save") {
+                Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+                _ => Vec::new(),
+            },
             base: root.get("base_model_name_or_path").and_then(Value::as_str).map(str::to_owned),
         })
+    }
+
+    /// Whether the adapter has `module` whole.
+    fn saves(&self, module: &str) -> bool {
+        self.saved.iter().any(|name| ends_with_path(module, name))
     }
 
     /// The factor of a change of `module` (its path in the base).
     fn scale(&self, module: &str, rank: u64) -> f64 {
         let is_named = |name: &str| match name.strip_prefix('^') {
             Some(whole) => module == whole,
-            None => module.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('.')),
+            None => ends_with_path(module, name),
         };
         let alpha = self.alphas.iter().find(|(name, _)| is_named(name)).map_or(self.alpha, |(_, alpha)| *alpha);
         let rank = rank as f64;
@@ -292,6 +304,8 @@ enum Role {
     EmbeddingUp(String),
     /// Instead of the tensor with one of these names.
     Whole(Vec<String>),
+    /// What stood in the base before a module was trained whole. PEFT does not use it.
+    Original,
 }
 
 /// `base_model.model.` before the module's path, `.lora_A` behind it, then perhaps the adapter's name, then `.weight`.
@@ -310,6 +324,9 @@ fn role(name: &str) -> Role {
         .or_else(|| half(".lora_embedding_B", "", Role::EmbeddingUp));
     if let Some(half) = half {
         return half;
+    }
+    if name.contains(".original_module.") {
+        return Role::Original;
     }
     let name = name.replace(".base_layer.", ".");
     let Some((module, rest)) = name.split_once(".modules_to_save.") else { return Role::Whole(vec![name]) };
@@ -343,19 +360,11 @@ impl Model {
                 Role::Up(module) => (module, true, false),
                 Role::EmbeddingDown(module) => (module, false, true),
                 Role::EmbeddingUp(module) => (module, true, true),
+                Role::Original => continue,
                 Role::Whole(names) => {
-                    let found = names.iter().find_map(|name| Some((name, base.find(name)?)));
-                    let Some((wanted, (of, tensor))) = found else {
-                        unmatched.push(name.clone());
-                        continue;
-                    };
-                    if base.is_head(wanted) && !base.is_head(of) {
-                        return Err(AdapterError::TiedHead { base: base.name.clone(), tensor: name.clone() });
-                    }
-                    self.replaces(base, of, tensor, name)?;
-                    let patch = patches.entry(of.to_owned()).or_default();
-                    if let Some(first) = patch.replacement.replace(name.clone()) {
-                        return Err(twice(base, of, &first, name));
+                    match names.iter().find_map(|name| Some((name, base.find(name)?))) {
+                        Some((wanted, of)) => self.replace(adapter, base, wanted, of, name, &mut patches)?,
+                        None => unmatched.push(name.clone()),
                     }
                     continue;
                 }
@@ -389,12 +398,37 @@ impl Model {
         Ok(patches)
     }
 
-    /// Checks that the adapter's tensor `name` can stand for `of`.
-    fn replaces(&self, base: &Self, of: &str, tensor: &Tensor, name: &str) -> Result<(), AdapterError> {
+    /// Lets the adapter's tensor `name`, which is for `wanted`, stand for the tensor of the base that was found under that name.
+    fn replace(
+        &self,
+        adapter: &Adapter,
+        base: &Self,
+        wanted: &str,
+        (of, tensor): (&str, &Tensor),
+        name: &str,
+        patches: &mut BTreeMap<String, Patch>,
+    ) -> Result<(), AdapterError> {
         let own = &self.tensors[name];
         is_float(of, tensor)?;
         is_float(name, own)?;
-        if own.shape == tensor.shape { Ok(()) } else { Err(misfit(base, of, tensor, name, own)) }
+        if own.shape != tensor.shape {
+            return Err(misfit(base, of, tensor, name, own));
+        }
+        let is_tied = |wanted: &str| base.is_head(wanted) && !base.is_head(of);
+        let module = wanted.rsplit_once('.').map_or(wanted, |(module, _)| module);
+        if is_tied(wanted) && (adapter.saves(module) || name.contains(".modules_to_save.")) {
+            return Err(AdapterError::TiedHead { base: base.name.clone(), tensor: name.to_owned() });
+        }
+        let patch = patches.entry(of.to_owned()).or_default();
+        match &patch.replacement {
+            // PEFT saves a tied tensor under both its names: the embedding's counts.
+            Some(_) if is_tied(wanted) => {}
+            Some(first) if !matches!(role(first), Role::Whole(names) if names.iter().any(|name| is_tied(name))) => {
+                return Err(twice(base, of, first, name));
+            }
+            _ => patch.replacement = Some(name.to_owned()),
+        }
+        Ok(())
     }
 
     /// The change that A and B make to a tensor of the base.

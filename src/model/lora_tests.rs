@@ -121,8 +121,18 @@ fn a_tied_head_is_changed_as_the_embedding_and_not_replaced() {
     let head: [(&str, &[u64]); 2] = [("lm_head.lora_A.weight", &[8, 6]), ("lm_head.lora_B.weight", &[9, 8])];
     let patches = adapter("", &head).patches(&base).unwrap();
     assert_eq!(patches.into_keys().collect::<Vec<_>>(), ["model.embed_tokens.weight"]);
-    let whole = adapter("", &[("lm_head.weight", &[9, 6])]).patches(&base);
-    assert!(matches!(whole, Err(AdapterError::TiedHead { .. })), "{whole:?}");
+    let both: [(&str, &[u64]); 2] = [("lm_head.base_layer.weight", &[9, 6]), ("model.embed_tokens.weight", &[9, 6])];
+    for tensors in [&both[..1], &both[..]] {
+        let patches = adapter("", tensors).patches(&base).unwrap();
+        let replacement = patches["model.embed_tokens.weight"].replacement.as_deref();
+        assert_eq!(replacement, tensors.last().map(|(name, _)| *name), "the embedding's own, if it is there");
+    }
+    let whole = |members: &str, name: &str| adapter(members, &[(name, &[9, 6])]).patches(&base);
+    for whole in
+        [whole(r#", "modules_to_save": ["lm_head"]"#, "lm_head.weight"), whole("", "lm_head.modules_to_save.weight")]
+    {
+        assert!(matches!(whole, Err(AdapterError::TiedHead { .. })), "{whole:?}");
+    }
 }
 
 #[test]
@@ -147,6 +157,9 @@ fn what_does_not_fit_is_refused_by_name() {
     assert!(refused("", &[(UP_A, &[8, 6, 1, 1]), (UP_B, &[8, 8])]).contains("8 × 6 × 1 × 1"), "a convolution");
     assert!(refused(r#", "r": 2, "rank_pattern": {"x": 3}"#, &[(UP_A, &[8, 6]), (UP_B, &[8, 8])]).contains("of 2, 3"));
     assert!(refused("", &[("lm_head.weight", &[10, 6])]).contains("10 × 6"));
+    let same: [(&str, &[u64]); 2] = [("lm_head.weight", &[9, 6]), ("lm_head.base_layer.weight", &[9, 6])];
+    assert!(refused("", &same).contains("twice"));
+    assert!(adapter("", &[("lm_head.original_module.weight", &[9, 6])]).patches(&base()).unwrap().is_empty());
     let (other_a, other_b) = ("model.layers.1.up_proj.lora_A.x.weight", "layers.1.up_proj.lora_B.weight");
     assert!(refused("", &[(UP_A, &[8, 6]), (other_a, &[8, 6])]).contains("twice"));
     let all: [(&str, &[u64]); 4] =

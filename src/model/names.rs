@@ -21,13 +21,24 @@ const EMBEDDINGS: [&str; 5] = [
     "embed_in.weight",
 ];
 
+/// Ends of the names of biases with an element a token.
+const HEAD_BIASES: [&str; 4] =
+    ["lm_head.bias", "cls.predictions.bias", "cls.predictions.decoder.bias", "embed_out.bias"];
+
+/// True for the names of tensors that have a row a token: input and output embeddings, and the latter's biases.
+pub fn is_vocabulary(name: &str) -> bool {
+    // An encoder's and a decoder's embedding is called so, and only at the top.
+    let shared = ["shared.weight", "model.shared.weight"].contains(&name);
+    shared || is_head(name) || EMBEDDINGS.iter().chain(&HEAD_BIASES).any(|end| ends_with_path(name, end))
+}
+
 /// True for the names of output embeddings.
 pub(super) fn is_head(name: &str) -> bool {
     HEADS.into_iter().any(|head| ends_with_path(name, head))
 }
 
 /// True if `name` is `path`, or ends in a dot and `path`.
-fn ends_with_path(name: &str, path: &str) -> bool {
+pub(super) fn ends_with_path(name: &str, path: &str) -> bool {
     name.strip_suffix(path).is_some_and(|before| before.is_empty() || before.ends_with('.'))
 }
 
@@ -69,6 +80,13 @@ impl Model {
     /// True if the head's weights are the input embedding's: as config.json says, or by default of its model type.
     pub fn is_tied(&self) -> bool {
         self.config.as_ref().is_some_and(|config| config.tied == Some(true))
+    }
+
+    /// How many rows the input embedding has, or without one, the head; 0 without either.
+    pub fn vocabulary_rows(&self) -> u64 {
+        let head = || self.tensors.iter().find(|(name, _)| is_head(name)).map(|(_, tensor)| tensor);
+        let found = self.embedding().map(|(_, tensor)| tensor).or_else(head);
+        found.and_then(|tensor| tensor.shape.first().copied()).unwrap_or(0)
     }
 
     fn embedding(&self) -> Option<(&str, &Tensor)> {

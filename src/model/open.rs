@@ -9,8 +9,8 @@ use crate::format::{Header, INDEX_NAME, ReadError, ShardIndex, Source};
 use super::fingerprint::{Fingerprint, hex};
 use super::weights::{self, Choice};
 use super::{
-    Adapter, Companion, Config, Family, Folder, IgnoredReason, Model, ModelError, ModelNotice, Tensor, Vocabulary,
-    WeightFile, lora,
+    Adapter, Companion, Config, Family, Folder, IgnoredReason, Model, ModelError, ModelNotice, OtherFormat, Tensor,
+    Vocabulary, WeightFile, lora,
 };
 
 /// The most bytes that are read of a small file (configuration, index, tokenizer, template): 64 MiB.
@@ -111,7 +111,10 @@ impl<S: Source> Opening<'_, S> {
     async fn weight_file(&mut self, name: String, fingerprint: &mut Fingerprint) -> Result<(), ModelError> {
         let Some(source) = self.folder.files.get(&name) else { return Ok(()) };
         let read_error = |error| ModelError::Read { file: name.clone(), error };
-        let header_error = |error| ModelError::Header { file: name.clone(), error };
+        let header_error = |error| match OtherFormat::instead(&name, &error) {
+            Some(format) => ModelError::OtherFormat { file: name.clone(), format },
+            None => ModelError::Header { file: name.clone(), error },
+        };
 
         let len = source.len();
         let mut head = vec![0; len.min(FIRST_READ) as usize];

@@ -64,25 +64,6 @@ pub fn set(text: &str, path: &[&str], value: &str) -> String {
     edited
 }
 
-/// `text` without the member at `path`.
-pub fn remove(text: &str, path: &[&str]) -> String {
-    let mut edited = text.to_owned();
-    let Some((last, parents)) = path.split_last() else { return edited };
-    let Some(object) = object(text, parents) else { return edited };
-    let Some(index) = object.members.iter().position(|(name, _)| name == last) else { return edited };
-    let end = object.members[index].1.1;
-    match (index.checked_sub(1), object.members.get(index + 1)) {
-        (Some(before), _) => edited.replace_range(object.members[before].1.1..end, ""),
-        // The first member goes with the comma behind it, which stands before the next member's name.
-        (None, Some(_)) => {
-            let comma = text[end..].find(',').map_or(end, |comma| end + comma + 1);
-            edited.replace_range(object.inside..comma, "");
-        }
-        (None, None) => edited.replace_range(object.inside..end, ""),
-    }
-    edited
-}
-
 /// The white space that `text` begins with.
 fn space(text: &str) -> &str {
     &text[..text.len() - text.trim_start().len()]
@@ -109,19 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn members_are_taken_out_with_their_commas() {
-        let text = "{\"a\": 1, \"b\": \"},\", \"c\": 3}";
-        assert_eq!(remove(text, &["a"]), "{ \"b\": \"},\", \"c\": 3}");
-        assert_eq!(remove(text, &["b"]), "{\"a\": 1, \"c\": 3}");
-        assert_eq!(remove(text, &["c"]), "{\"a\": 1, \"b\": \"},\"}");
-        assert_eq!(remove("{ \"a\": 1 }", &["a"]), "{ }");
-        assert_eq!(remove(text, &["d"]), text);
-    }
-
-    #[test]
     fn what_is_no_object_is_left_alone() {
         for text in ["", "[{\"a\": 1}]", "{\"a\": 1", "null", "{\"b\": 3}"] {
-            for edited in [set(text, &["b", "a"], "7"), remove(text, &["a", "b"]), replace(text, &["a"], "7")] {
+            for edited in [set(text, &["b", "a"], "7"), replace(text, &["a"], "7")] {
                 assert_eq!(edited, text);
             }
         }

@@ -5,22 +5,28 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::format::ShardIndex;
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::model::tokenizer::{TokenizerError, TokenizerFiles};
+use crate::plan::vocabulary::VocabularyError;
+use crate::plan::{self, Plan};
 use crate::recipe::{self, Recipe};
 
 mod card;
-pub mod config;
-pub mod json;
+mod config;
+pub mod gguf;
+mod json;
 mod ledger;
-pub mod template;
-pub mod tokenizer;
+mod template;
+mod tokenizer;
 pub mod zip;
 
 pub use ledger::ledger;
+pub use template::TemplateError;
+pub use tokenizer::FilesNotice;
 
 /// A stretch of a file and its checksum: (first byte, length in bytes, CRC-32).
 pub type CrcRange = (u64, u64, u32);
@@ -59,21 +65,52 @@ pub enum Content {
     },
 }
 
-/// Every file of the output but its weights, sorted by name. `models` are those that the plan was made from.
-pub fn small_files(plan: &Plan, recipe: &Recipe, models: &[Model]) -> Vec<SmallFile> {
+/// Every file of the output but its weights, sorted by name, and what was met while they were made. `models` and `tokenizers` are
+/// those that the plan was made from.
+///
+/// # Errors
+/// The recipe's chat template is none, or its tokenizer cannot be written: see [`SmallFilesError`].
+pub fn small_files(
+    plan: &Plan,
+    recipe: &Recipe,
+    models: &[Model],
+    tokenizers: &BTreeMap<usize, TokenizerFiles>,
+) -> Result<SmallFiles, SmallFilesError> {
     let recipe_text = recipe::write(recipe);
     let mut files: BTreeMap<String, Content> = BTreeMap::new();
+    let mut notices = Vec::new();
     let donor = plan.inputs.get(plan.donor).and_then(|input| models.get(input.model));
     if let Some(donor) = donor {
         for file in donor.companions.keys() {
             files.insert(file.clone(), Content::CopyOf { input: plan.donor, file: file.clone() });
         }
     }
+    let alignment = plan::vocabulary::of_plan(plan, recipe, models, tokenizers)?;
+    if alignment.is_some() || recipe.chat_template.is_some() {
+        let none = TokenizerFiles::default();
+        let of_inputs: Vec<&TokenizerFiles> =
+            plan.inputs.iter().map(|input| tokenizers.get(&input.model).unwrap_or(&none)).collect();
+        let template = match &recipe.chat_template {
+            Some(rule) => template::chosen(rule, &of_inputs)?,
+            None => None,
+        };
+        files.retain(|name, _| !tokenizer::is_of_the_tokenizer(name));
+        let made = tokenizer::files(&of_inputs, plan.donor, alignment.as_ref(), template.as_deref())?;
+        files.extend(made.files.into_iter().map(|file| (file.name, file.content)));
+        notices.extend(made.notices);
+    }
     // What describes this merge replaces whatever of that name described the donor.
     let mut put = |name: &str, text: String| files.insert(name.to_owned(), Content::Bytes(text.into_bytes()));
     if let Some(config) = donor.and_then(|donor| donor.config.as_ref()) {
-        let text = config::with_layers(&config.text, plan, models);
-        let text = config::output_dtype(plan).map_or(text.clone(), |dtype| config::with_dtype(&text, dtype));
+        let mut text = config::with_layers(&config.text, plan, models);
+        if let Some(dtype) = config::output_dtype(plan) {
+            text = config::with_dtype(&text, dtype);
+        }
+        if let Some(alignment) = &alignment {
+            let (aligned, met) = tokenizer::with_vocabulary(&text, alignment, plan.donor);
+            text = aligned;
+            notices.extend(met);
+        }
         put(CONFIG_FILE, text);
     }
     if plan.files.len() > 1 {
@@ -82,7 +119,31 @@ pub fn small_files(plan: &Plan, recipe: &Recipe, models: &[Model]) -> Vec<SmallF
     put(CARD_FILE, card::card(plan, &recipe_text));
     put(LEDGER_FILE, ledger(plan, &recipe_text));
     put(RECIPE_FILE, recipe_text);
-    files.into_iter().map(|(name, content)| SmallFile { name, content }).collect()
+    let files = files.into_iter().map(|(name, content)| SmallFile { name, content }).collect();
+    Ok(SmallFiles { files, notices })
+}
+
+/// What [`small_files`] makes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SmallFiles {
+    /// The files, sorted by name.
+    pub files: Vec<SmallFile>,
+    /// What a person should know.
+    pub notices: Vec<FilesNotice>,
+}
+
+/// Why the files beside the weights cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum SmallFilesError {
+    /// The recipe's chat template is none.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
+    /// The vocabularies could not be aligned once more.
+    #[error("{0}")]
+    Vocabulary(#[from] VocabularyError),
+    /// The tokenizer could not be written.
+    #[error("{0}")]
+    Tokenizer(#[from] TokenizerError),
 }
 
 /// What goes into every weight file's `__metadata__`: enough to say where a lone file came from.

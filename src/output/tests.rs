@@ -112,7 +112,8 @@ fn plan(files: usize) -> Plan {
 
 fn files(plan: &Plan) -> BTreeMap<String, Content> {
     let models = [model("first", &["first.txt"]), model("second", &["tokenizer.json", "README.md"])];
-    small_files(plan, &recipe(), &models).into_iter().map(|file| (file.name, file.content)).collect()
+    let made = small_files(plan, &recipe(), &models, &BTreeMap::new()).unwrap();
+    made.files.into_iter().map(|file| (file.name, file.content)).collect()
 }
 
 fn text(files: &BTreeMap<String, Content>, name: &str) -> String {

@@ -18,9 +18,10 @@ const OTHER_VOCABULARIES: [&str; 6] =
     ["merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model", "vocab.json", "vocab.txt"];
 
 /// What a person should know about the tokenizer's files.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum FilesNotice {
     /// A file names tokens by ids that the output's vocabulary has no place for: they stand as they were.
+    #[error("{file} names tokens by ids that the merged vocabulary has no place for; they stand as they were: {}", .members.join(", "))]
     IdsKept {
         /// The file.
         file: String,
@@ -28,6 +29,7 @@ pub enum FilesNotice {
         members: Vec<String>,
     },
     /// The recipe asks for a chat template, and there is no tokenizer that would have it.
+    #[error("the recipe asks for a chat template, and the output has no tokenizer that would hold it")]
     NoTokenizerForTemplate,
 }
 
@@ -62,7 +64,7 @@ pub fn is_of_the_tokenizer(name: &str) -> bool {
 /// # Errors
 /// The tokenizer cannot be written back: its tokenizer.json is damaged.
 pub fn files(
-    inputs: &[TokenizerFiles],
+    inputs: &[&TokenizerFiles],
     donor: usize,
     alignment: Option<&Alignment>,
     template: Option<&str>,

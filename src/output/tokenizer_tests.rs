@@ -70,7 +70,7 @@ fn without_anything_to_change_all_files_are_copies() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Base, 40);
     for alignment in [None, Some(&alignment)] {
-        let output = files(&folders, 0, alignment, None).unwrap();
+        let output = files(&folders.each_ref(), 0, alignment, None).unwrap();
         assert_eq!(copies(&output).len(), 8);
         assert!(output.files.iter().all(|file| is_of_the_tokenizer(&file.name)));
     }
@@ -80,7 +80,7 @@ fn without_anything_to_change_all_files_are_copies() {
 fn added_tokens_are_written_wherever_they_are_listed() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Union, 4);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     let written = Tokenizer::parse(text(&output, "tokenizer.json")).unwrap();
     assert_eq!(written.ids()["c"], 3);
     let config: Value = serde_json::from_str(text(&output, "tokenizer_config.json")).unwrap();
@@ -96,7 +96,7 @@ fn added_tokens_are_written_wherever_they_are_listed() {
 fn a_stripped_vocabulary_stands_in_tokenizer_json_alone() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Base, 1);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert!(!output.files.iter().any(|file| ["vocab.json", "merges.txt"].contains(&file.name.as_str())));
     assert_eq!(Tokenizer::parse(text(&output, "tokenizer.json")).unwrap().len(), 1);
     assert!(copies(&output).contains(&(0, "tokenizer_config.json")), "it lists no token that is gone");
@@ -106,7 +106,7 @@ fn a_stripped_vocabulary_stands_in_tokenizer_json_alone() {
 fn another_models_tokenizer_comes_with_its_files_and_the_ids_of_the_donor_move() {
     let folders = [x(), y()];
     let alignment = aligned(&folders, TokenizerSource::Model("y".into()), 5);
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert_eq!(copies(&output), [(1, "tokenizer.json")]);
     assert_eq!(text(&output, "generation_config.json"), "{\"eos_token_id\": [3,1], \"pad_token_id\": 40}");
     let kept = FilesNotice::IdsKept { file: "generation_config.json".into(), members: vec!["pad_token_id".into()] };
@@ -119,19 +119,19 @@ fn another_models_tokenizer_comes_with_its_files_and_the_ids_of_the_donor_move()
 #[test]
 fn a_template_is_written_where_old_and_new_programs_look() {
     let template = BUILT_IN[1].1;
-    let output = files(&[x()], 0, None, Some(template)).unwrap();
+    let output = files(&[&x()], 0, None, Some(template)).unwrap();
     assert_eq!(text(&output, TEMPLATE_FILE), template);
     let config = text(&output, "tokenizer_config.json");
     assert!(config.starts_with("{\n  \"added_tokens_decoder\": {},\n  \"chat_template\": \""), "{config}");
     assert_eq!(serde_json::from_str::<Value>(config).unwrap()["chat_template"], template);
     assert!(!output.files.iter().any(|file| file.name == OLD_TEMPLATE_FILE));
-    let bare = files(&[y()], 0, None, Some(template)).unwrap();
+    let bare = files(&[&y()], 0, None, Some(template)).unwrap();
     assert_eq!(serde_json::from_str::<Value>(text(&bare, "tokenizer_config.json")).unwrap()["chat_template"], template);
 }
 
 #[test]
 fn without_a_tokenizer_there_is_no_template_and_that_is_said() {
-    let output = files(&[folder(&[("generation_config.json", "{}")])], 0, None, Some("{{ x }}")).unwrap();
+    let output = files(&[&folder(&[("generation_config.json", "{}")])], 0, None, Some("{{ x }}")).unwrap();
     assert_eq!(copies(&output), [(0, "generation_config.json")]);
     assert_eq!(output.notices, [FilesNotice::NoTokenizerForTemplate]);
 }
@@ -144,7 +144,7 @@ fn a_rules_new_token_is_in_the_written_files() {
     let tokens = vec![("<new>".to_owned(), TokenRule::default())];
     let rule = TokenizerRule { source: TokenizerSource::Base, tokens, pad_to_multiple_of: Some(16) };
     let alignment = align(&rule, &inputs, None).unwrap();
-    let output = files(&folders, 0, Some(&alignment), None).unwrap();
+    let output = files(&folders.each_ref(), 0, Some(&alignment), None).unwrap();
     assert!(text(&output, "tokenizer.json").contains("\"<new>\""));
     assert_eq!(with_vocabulary("{}", &alignment, 0).0, "{\"vocab_size\": 16}");
 }

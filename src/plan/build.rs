@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::groups::{self, Group, Input, Member};
+use super::sources::{self, RowMaps};
 use super::tensors::{self, Wanted};
+use super::vocabulary::{self, Alignment};
 use super::{
     CopyReason, Expected, Job, LayerSource, LeftOut, LeftOutReason, MergeRule, Plan, PlanError, PlanNotice,
     PlanOptions, PlannedInput, Rule, SectionLayers, SourceTensor, coin, layout, parameters,
@@ -11,10 +13,12 @@ use super::{
 use crate::format::DType;
 use crate::kernel::{Float, Precision};
 use crate::method::{self, Method, Missing, Refusal, TensorInputs};
-use crate::model::{Model, Place, Section, Tensor};
-use crate::recipe::{DEFAULT_MODULE, FloatName, MethodInfo, Part, Recipe};
+use crate::model::tokenizer::TokenizerFiles;
+use crate::model::{Model, Section, Tensor, is_vocabulary};
+use crate::recipe::{DEFAULT_MODULE, FloatName, MethodInfo, Part, Recipe, split_adapter};
 
-/// Plans a merge. `binding` says which of `models` each name of the recipe stands for.
+/// Plans a merge. `binding` says which of `models` each name of the recipe stands for; `tokenizers` are the files of those models
+/// that [`tokenizers_wanted`] names, by their index.
 ///
 /// # Errors
 /// Everything that would make the merge fail is found here, before any weight is read: see [`PlanError`].
@@ -22,6 +26,7 @@ pub fn plan(
     recipe: &Recipe,
     models: &[Model],
     binding: &BTreeMap<String, usize>,
+    tokenizers: &BTreeMap<usize, TokenizerFiles>,
     options: &PlanOptions,
 ) -> Result<Plan, PlanError> {
     let method =
@@ -29,7 +34,9 @@ pub fn plan(
     let info = method.info();
     let inputs = groups::inputs(recipe, models, binding)?;
     let donor = recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
-    let planner = Planner { recipe, method, info, inputs, donor: donor.unwrap_or(0), seed: options.seed };
+    let alignment = sources::align(recipe, &inputs, tokenizers)?;
+    let donor = donor.unwrap_or(0);
+    let planner = Planner { recipe, method, info, inputs, donor, alignment, seed: options.seed };
     let mut draft = Draft::default();
     for part in recipe.parts() {
         planner.part(&part, &mut draft)?;
@@ -39,7 +46,7 @@ pub fn plan(
         return Err(PlanError::NothingToMerge);
     }
     let (jobs, files) = layout::assign(draft.jobs, options.shard_size, &options.metadata);
-    let notices = planner.notices().chain(draft.notices).collect();
+    let notices = planner.notices(tokenizers).into_iter().chain(draft.notices).collect();
     Ok(Plan {
         method: recipe.merge_method.clone(),
         inputs: planner.planned_inputs(),
@@ -50,7 +57,7 @@ pub fn plan(
         notices,
         seed: options.seed,
         layers: draft.layers,
-        row_maps: Vec::new(),
+        row_maps: draft.row_maps.maps,
     })
 }
 
@@ -60,6 +67,7 @@ struct Draft {
     left_out: Vec<LeftOut>,
     notices: Vec<PlanNotice>,
     layers: Vec<SectionLayers>,
+    row_maps: RowMaps,
 }
 
 struct Planner<'a> {
@@ -68,6 +76,8 @@ struct Planner<'a> {
     info: MethodInfo,
     inputs: Vec<Input<'a>>,
     donor: usize,
+    /// The inputs' vocabularies, if the recipe aligns them.
+    alignment: Option<Alignment>,
     seed: u64,
 }
 
@@ -113,7 +123,9 @@ impl<'a> Planner<'a> {
             self.check_alike(name, &found)?;
             let reason = if tensor.dtype.is_float() { CopyReason::OutsideModules } else { CopyReason::NotFloat };
             let dtype = if tensor.dtype.is_float() { self.dtype(&found) } else { tensor.dtype };
-            draft.jobs.push(job(name, &tensor.shape, dtype, Rule::Copy(reason), &found));
+            let shape = self.shape(name, tensor);
+            let job = self.job(name, &shape, dtype, Rule::Copy(reason), &found, None, &mut draft.row_maps)?;
+            draft.jobs.push(job);
         }
         Ok(())
     }
@@ -144,14 +156,83 @@ impl<'a> Planner<'a> {
         dropped
     }
 
+    /// The inputs, then the adapters that are applied to them.
     fn planned_inputs(&self) -> Vec<PlannedInput> {
-        let planned = |input: &Input<'_>| PlannedInput {
-            name: input.name.clone(),
-            model: input.index,
-            fingerprint: input.model.fingerprint.clone(),
-            adapter: None,
+        let adapters = self.adapters();
+        let planned = |name: &str, model: usize, fingerprint: &str, adapter| PlannedInput {
+            name: name.to_owned(),
+            model,
+            fingerprint: fingerprint.to_owned(),
+            adapter,
         };
-        self.inputs.iter().map(planned).collect()
+        let adapter = |input: &Input<'_>| {
+            let applied = input.adapter.as_ref()?;
+            Some(self.inputs.len() + adapters.iter().position(|(_, index, _)| *index == applied.index)?)
+        };
+        let inputs =
+            self.inputs.iter().map(|input| planned(&input.name, input.index, &input.model.fingerprint, adapter(input)));
+        inputs
+            .chain(adapters.iter().map(|(name, index, model)| planned(name, *index, &model.fingerprint, None)))
+            .collect()
+    }
+
+    /// The adapters: name in the recipe, index and model; each once.
+    fn adapters(&self) -> Vec<(&str, usize, &'a Model)> {
+        let mut adapters: Vec<(&str, usize, &Model)> = Vec::new();
+        for input in &self.inputs {
+            if let (Some(applied), Some(name)) = (&input.adapter, split_adapter(&input.name).1)
+                && adapters.iter().all(|(_, index, _)| *index != applied.index)
+            {
+                adapters.push((name, applied.index, applied.model));
+            }
+        }
+        adapters
+    }
+
+    /// The output's shape of a tensor: a vocabulary's has as many rows as were aligned.
+    fn shape(&self, name: &str, tensor: &Tensor) -> Vec<u64> {
+        let mut shape = tensor.shape.clone();
+        if let (Some(alignment), Some(rows), true) = (&self.alignment, shape.first_mut(), is_vocabulary(name)) {
+            *rows = alignment.rows;
+        }
+        shape
+    }
+
+    /// A tensor of the output, not yet laid out.
+    fn job(
+        &self,
+        name: &str,
+        shape: &[u64],
+        dtype: DType,
+        rule: Rule,
+        found: &[Found<'_, '_>],
+        base: Option<usize>,
+        row_maps: &mut RowMaps,
+    ) -> Result<Job, PlanError> {
+        let adapters = self.adapters();
+        let source = |found: &Found<'_, '_>| {
+            let (number, input) = (found.member.input, &self.inputs[found.member.input]);
+            let index = input.adapter.as_ref().map(|applied| applied.index);
+            let adapter =
+                adapters.iter().position(|(_, of, _)| Some(*of) == index).map_or(0, |at| self.inputs.len() + at);
+            sources::source(input, number, adapter, found.name, found.tensor)
+        };
+        let mut sources: Vec<SourceTensor> = found.iter().map(source).collect();
+        if let (Some(alignment), true) = (&self.alignment, is_vocabulary(name)) {
+            let present: Vec<usize> = found.iter().map(|found| found.member.input).collect();
+            let rows: Vec<u64> = found.iter().map(|found| found.tensor.shape.first().copied().unwrap_or(1)).collect();
+            row_maps.apply(alignment, &present, base, &rows, &mut sources)?;
+        }
+        Ok(Job {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            dtype,
+            rule,
+            sources,
+            file: 0,
+            offset: 0,
+            len: shape.iter().product::<u64>() * dtype.size(),
+        })
     }
 
     fn tensor(
@@ -194,7 +275,8 @@ impl<'a> Planner<'a> {
             draft.notices.push(PlanNotice::Missing { tensor: name.to_owned(), inputs: missing });
         }
         let used: Vec<Found<'_, '_>> = used.into_iter().map(|used| found[used]).collect();
-        draft.jobs.push(job(name, &first.shape, dtype, rule, &used));
+        let (shape, base) = (self.shape(name, first), wanted.group.named_base);
+        draft.jobs.push(self.job(name, &shape, dtype, rule, &used, base, &mut draft.row_maps)?);
         Ok(())
     }
 
@@ -219,17 +301,16 @@ impl<'a> Planner<'a> {
                     second_dtype,
                 });
             }
-            if first.tensor.shape != other.tensor.shape {
+            let aligned = usize::from(self.alignment.is_some() && is_vocabulary(name));
+            if first.tensor.shape.get(aligned..) != other.tensor.shape.get(aligned..) {
                 let (a, b) = (&first.tensor.shape, &other.tensor.shape);
-                let model = self.inputs[first.member.input].model;
-                let embeds = model.is_head(name) || model.place(name) == Place::Before;
                 return Err(PlanError::ShapesDiffer {
                     tensor: name.to_owned(),
                     first: self.inputs[first.member.input].name.clone(),
                     first_shape: a.clone(),
                     second: self.inputs[other.member.input].name.clone(),
                     second_shape: b.clone(),
-                    vocabulary: embeds && a.len() == 2 && b.len() == 2 && a[1] == b[1],
+                    vocabulary: is_vocabulary(name) && a.get(1..) == b.get(1..),
                 });
             }
         }
@@ -283,7 +364,8 @@ impl<'a> Planner<'a> {
         } else {
             Vec::new()
         };
-        let inputs = TensorInputs { shape: &found[0].tensor.shape, base, parameters: &parameters, coins: &coins };
+        let shape = self.shape(name, found[0].tensor);
+        let inputs = TensorInputs { shape: &shape, base, parameters: &parameters, coins: &coins };
         self.method.check(&inputs).map_err(|refusal| match refusal {
             Refusal::ZeroWeights => PlanError::ZeroWeights { tensor: name.to_owned() },
             Refusal::NotWhole { parameter, value } => PlanError::BadValue {
@@ -319,48 +401,22 @@ impl<'a> Planner<'a> {
         parameters::resolve(&self.info, &wanted.group.scopes, &subject)
     }
 
-    fn notices(&self) -> impl Iterator<Item = PlanNotice> {
+    fn notices(&self, tokenizers: &BTreeMap<usize, TokenizerFiles>) -> Vec<PlanNotice> {
         let donor = &self.inputs[self.donor];
-        let differ: Vec<String> = match &donor.model.vocabulary {
-            None => Vec::new(),
-            Some(own) => self
-                .inputs
-                .iter()
-                .filter(|input| {
-                    input.model.vocabulary.as_ref().is_some_and(|vocabulary| vocabulary.sha256 != own.sha256)
-                })
-                .map(|input| input.name.clone())
-                .collect(),
-        };
-        let tokenizers = (!differ.is_empty()).then_some(PlanNotice::TokenizersDiffer { inputs: differ });
-        let config = donor.model.config.is_none().then(|| PlanNotice::NoConfig { input: donor.name.clone() });
+        let mut notices = Vec::new();
+        match &self.alignment {
+            Some(alignment) => notices.extend(alignment.notices.iter().cloned().map(PlanNotice::Vocabulary)),
+            None => notices.extend(vocabulary::differences(&self.inputs, self.donor, tokenizers)),
+        }
+        if donor.model.config.is_none() {
+            notices.push(PlanNotice::NoConfig { input: donor.name.clone() });
+        }
         let tokenized =
             donor.model.companions.keys().any(|name| name.starts_with("tokenizer.") || name.starts_with("vocab."));
-        let tokenizer = (!tokenized).then(|| PlanNotice::NoTokenizer { input: donor.name.clone() });
-        [tokenizers, config, tokenizer].into_iter().flatten()
-    }
-}
-
-/// A tensor of the output, not yet laid out.
-fn job(name: &str, shape: &[u64], dtype: DType, rule: Rule, sources: &[Found<'_, '_>]) -> Job {
-    let source = |found: &Found<'_, '_>| SourceTensor {
-        input: found.member.input,
-        name: found.name.to_owned(),
-        dtype: found.tensor.dtype,
-        file: found.tensor.file,
-        offset: found.tensor.offset,
-        len: found.tensor.len,
-        assembly: None,
-    };
-    Job {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        dtype,
-        rule,
-        sources: sources.iter().map(source).collect(),
-        file: 0,
-        offset: 0,
-        len: shape.iter().product::<u64>() * dtype.size(),
+        if !tokenized && self.alignment.is_none() {
+            notices.push(PlanNotice::NoTokenizer { input: donor.name.clone() });
+        }
+        notices
     }
 }
 

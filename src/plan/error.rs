@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::vocabulary::VocabularyError;
 use crate::format::DType;
+use crate::model::AdapterError;
 
 /// A plan that cannot be made. Nothing was read or written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
@@ -36,11 +38,20 @@ pub enum PlanError {
         "{base} is the base, and slice {slice} has no source of it: add one, for a base never joins a slice by itself"
     )]
     BaseNotInSlice { base: String, slice: usize },
+    /// A folder that holds an adapter stands where a model should.
+    #[error("{name} is a LoRA adapter and no model: write MODEL+{name}{}", .base.as_ref().map_or_else(String::new, |base| format!("; it was trained on {base}")))]
+    IsAdapter { name: String, base: Option<String> },
+    /// An adapter does not go with its model, or is of a kind that is not supported.
+    #[error("{name}: {error}")]
+    Adapter { name: String, error: AdapterError },
+    /// The vocabularies cannot be aligned.
+    #[error("{0}")]
+    Vocabulary(VocabularyError),
     /// A module of the recipe has no tensors in the model that gives the configuration.
     #[error("there is no module {module} in this model; it has {}", list_of(.known))]
     NoSuchModule { module: String, known: Vec<String> },
     /// Two inputs disagree about a tensor's shape.
-    #[error("{tensor} has shape {first_shape:?} in {first} and {second_shape:?} in {second}{}", if *.vocabulary { ": the vocabularies differ in size, and aligning them (tokenizer_source) is not supported yet" } else { "" })]
+    #[error("{tensor} has shape {first_shape:?} in {first} and {second_shape:?} in {second}{}", if *.vocabulary { ": the vocabularies differ in size; add `tokenizer_source: union` to the recipe, or `base`, to align them" } else { "" })]
     ShapesDiffer {
         tensor: String,
         first: String,

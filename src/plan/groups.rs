@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::PlanError;
+use super::sources::Applied;
 use crate::model::{Model, Section};
 use crate::recipe::{BaseUse, MethodInfo, Part, Recipe, Settings, split_adapter};
 
@@ -42,8 +43,7 @@ pub(super) struct Input<'a> {
     /// Index of its folder among the opened models.
     pub index: usize,
     pub model: &'a Model,
-    /// Index and model of the adapter that is applied to it.
-    pub adapter: Option<(usize, &'a Model)>,
+    pub adapter: Option<Applied<'a>>,
 }
 
 /// Finds the opened models behind the recipe's names.
@@ -59,7 +59,15 @@ pub(super) fn inputs<'a>(
     let input = |name: String| {
         let (own, adapter) = split_adapter(&name);
         let (index, model) = bound(own)?;
-        let adapter = adapter.map(bound).transpose()?;
+        if let Some(adapter) = &model.adapter {
+            return Err(PlanError::IsAdapter { name, base: adapter.base.clone() });
+        }
+        let applied = |adapter: &str| {
+            let (index, adapter) = bound(adapter)?;
+            let patches = adapter.patches(model).map_err(|error| PlanError::Adapter { name: name.clone(), error })?;
+            Ok(Applied { index, model: adapter, patches })
+        };
+        let adapter = adapter.map(applied).transpose()?;
         Ok(Input { index, model, adapter, name })
     };
     merged_names(recipe).into_iter().map(input).collect()
@@ -70,6 +78,8 @@ pub(super) struct Group<'a> {
     pub members: Vec<Member<'a>>,
     /// Which input is the base, if the method works from one.
     pub base: Option<usize>,
+    /// The input that the recipe calls the base, whatever the method makes of it: tokens that others lack are taken from it.
+    pub named_base: Option<usize>,
     /// How many layers of the output it makes.
     pub layers: u64,
     /// Settings for all members, from the narrowest to the widest scope: slice, module, recipe.
@@ -117,7 +127,7 @@ pub(super) fn groups<'a>(
             members.push(Member { input, first: 0, settings: None });
         }
         let layers = even_layers(&members, inputs, section)?;
-        groups.push(Group { members, base, layers, scopes: scopes(None) });
+        groups.push(Group { members, base, named_base: base, layers, scopes: scopes(None) });
     }
     for (number, slice) in part.slices.iter().enumerate() {
         let mut members = Vec::with_capacity(slice.sources.len());
@@ -142,7 +152,8 @@ pub(super) fn groups<'a>(
         if let (None, Some(base), true) = (base, named, info.has_base()) {
             return Err(PlanError::BaseNotInSlice { base: base.clone(), slice: number + 1 });
         }
-        groups.push(Group { members, base, layers: layers.unwrap_or(0), scopes: scopes(Some(&slice.parameters)) });
+        let (layers, scopes) = (layers.unwrap_or(0), scopes(Some(&slice.parameters)));
+        groups.push(Group { members, base, named_base: base, layers, scopes });
     }
     for group in &mut groups {
         demands(info, group)?;

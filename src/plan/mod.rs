@@ -10,6 +10,7 @@ mod error;
 mod groups;
 mod layout;
 mod parameters;
+mod sources;
 mod tensors;
 pub mod vocabulary;
 
@@ -19,6 +20,7 @@ mod tests;
 pub use build::{float_of, plan};
 pub use error::{Expected, PlanError};
 pub use groups::input_names;
+pub use vocabulary::tokenizers_wanted;
 
 use std::collections::BTreeMap;
 
@@ -242,11 +244,17 @@ pub enum LeftOutReason {
 /// What a person should know before running a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlanNotice {
-    /// These inputs' tokenizers differ: the same token ids mean different things.
+    /// An input's tokenizer differs from the donor's, and the recipe does not align them: the same token ids mean different things.
     TokenizersDiffer {
-        /// Names of the inputs whose tokenizer is not the donor's.
-        inputs: Vec<String>,
+        /// The input's name.
+        input: String,
+        /// How many ids mean different things, and the first of them. Zero where the tokenizers were not read.
+        count: u64,
+        /// The first few, by id.
+        first: Vec<TokenDifference>,
     },
+    /// What was met while vocabularies were aligned.
+    Vocabulary(vocabulary::VocabularyNotice),
     /// A tensor is missing from some inputs and is merged from the rest, or copied.
     Missing {
         /// Its name.
@@ -264,6 +272,17 @@ pub enum PlanNotice {
         /// The donor's name.
         input: String,
     },
+}
+
+/// An id that stands for different tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenDifference {
+    /// The id.
+    pub id: u64,
+    /// What it is in the donor's tokenizer, if anything.
+    pub donor: Option<String>,
+    /// What it is in the input's.
+    pub input: Option<String>,
 }
 
 /// Choices of the person that are not in the recipe.

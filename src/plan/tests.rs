@@ -90,7 +90,7 @@ fn plan_of(recipe: &Recipe, models: &[Model]) -> Result<Plan, PlanError> {
 
 fn plan_with(recipe: &Recipe, models: &[Model], options: &PlanOptions) -> Result<Plan, PlanError> {
     let binding = models.iter().enumerate().map(|(index, model)| (model.name.clone(), index)).collect();
-    plan(recipe, models, &binding, options)
+    plan(recipe, models, &binding, &BTreeMap::new(), options)
 }
 
 fn job<'a>(plan: &'a Plan, name: &str) -> &'a Job {
@@ -324,7 +324,9 @@ fn coins_depend_on_seed_tensor_and_position_and_not_on_names() {
     let mut renamed = dare.clone();
     renamed.models[0].model = "d".to_owned();
     let binding = [("a", 0), ("d", 1), ("c", 2)].map(|(name, index)| (name.to_owned(), index)).into();
-    let other = super::plan(&renamed, &models, &binding, &PlanOptions { seed: 1, ..PlanOptions::default() }).unwrap();
+    let other =
+        super::plan(&renamed, &models, &binding, &BTreeMap::new(), &PlanOptions { seed: 1, ..PlanOptions::default() })
+            .unwrap();
     assert_eq!(coins(&one, EMBED), coins(&other, EMBED));
     assert!(coins(&plan_of(&ties(), &models).unwrap(), EMBED).is_empty());
 }
@@ -334,7 +336,7 @@ fn what_cannot_be_planned_is_refused_with_its_reason() {
     let models = ["a", "b"].map(|name| llama(name, DType::F32));
     let recipe = slerp(number(0.5));
     assert_eq!(
-        plan(&recipe, &models, &BTreeMap::new(), &PlanOptions::default()),
+        plan(&recipe, &models, &BTreeMap::new(), &BTreeMap::new(), &PlanOptions::default()),
         Err(PlanError::Unbound("a".to_owned()))
     );
     let three = ["a", "b", "c"].map(|name| llama(name, DType::F32));
@@ -357,7 +359,11 @@ fn tokenizers_that_differ_are_named() {
     let models = [("a", "1"), ("b", "2")]
         .map(|(name, tokens)| Model { vocabulary: vocabulary(tokens), ..llama(name, DType::F32) });
     let plan = plan_of(&slerp(number(0.5)), &models).unwrap();
-    assert!(plan.notices.contains(&PlanNotice::TokenizersDiffer { inputs: vec!["b".to_owned()] }));
+    assert!(plan.notices.contains(&PlanNotice::TokenizersDiffer {
+        input: "b".to_owned(),
+        count: 0,
+        first: Vec::new()
+    }));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 //! A token has the row of its own in each model that has the token. For the others its row comes from the recipe's rule, or from
 //! the only model that has it, from the base, or it is the mean of all that have it; a token that no model has is zeros.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{RowMap, RowOrigin};
+use super::groups::Input;
+use super::{Plan, PlanNotice, RowMap, RowOrigin, TokenDifference};
 use crate::format::in_order;
-use crate::model::tokenizer::{AddedToken, Renumbered, Tokenizer, TokenizerError};
-use crate::recipe::{TokenRule, TokenSource, TokenizerRule, TokenizerSource};
+use crate::model::Model;
+use crate::model::tokenizer::{AddedToken, Renumbered, Tokenizer, TokenizerError, TokenizerFiles};
+use crate::recipe::{Recipe, TokenRule, TokenSource, TokenizerRule, TokenizerSource};
 
 /// What is known of one input's vocabulary.
 #[derive(Clone, Debug)]
@@ -26,6 +28,16 @@ pub struct VocabularyInput {
 }
 
 impl VocabularyInput {
+    /// That of `model`, which the recipe calls `name`.
+    pub fn of(name: &str, model: &Model, files: Option<&TokenizerFiles>) -> Self {
+        Self {
+            name: name.to_owned(),
+            tokenizer: files.map_or(Err(TokenizerError::Missing), Tokenizer::of),
+            vocab_size: model.config.as_ref().and_then(|config| config.vocab_size),
+            rows: model.vocabulary_rows(),
+        }
+    }
+
     /// Ids from here on stand for no row.
     fn limit(&self) -> u64 {
         self.vocab_size.map_or(self.rows, |vocab_size| vocab_size.min(self.rows))
@@ -57,50 +69,33 @@ pub enum VocabularyError {
 }
 
 /// What a person should know about aligned vocabularies.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[allow(missing_docs)] // The messages name the fields.
 pub enum VocabularyNotice {
-    /// An input's tokenizer is missing or cannot be read: it is taken to be like the base's.
-    TakenForTheBases {
-        /// The input's name.
-        input: String,
-        /// Why its own is not used.
-        error: TokenizerError,
-    },
-    /// An input's tokenizer has tokens that its embedding has no rows for: it is taken not to have them.
-    BeyondRows {
-        /// The input's name.
-        input: String,
-        /// How many.
-        tokens: u64,
-        /// The first of them, in the order of the output's ids.
-        first: String,
-    },
-    /// Tokens that no input has a row for, and the recipe no rule: their rows are zeros.
-    InNoModel {
-        /// How many.
-        tokens: u64,
-        /// The first of them.
-        first: String,
-    },
-    /// Inputs disagree about how an added token is found; the first one's way is taken.
-    FoundDifferently {
-        /// The token.
-        token: String,
-        /// The input whose way is not taken.
-        input: String,
-    },
+    /// An input's tokenizer is missing or cannot be read.
+    #[error("{input} is taken to have the base's tokenizer, since its own cannot be used: {error}")]
+    TakenForTheBases { input: String, error: TokenizerError },
+    /// An input's tokenizer has tokens that its embedding has no rows for; the first of them in the order of the output's ids.
+    #[error(
+        "{tokens} tokens of {input}'s tokenizer have no row in its embedding ({first:?} is one): they are taken as missing there"
+    )]
+    BeyondRows { input: String, tokens: u64, first: String },
+    /// Tokens that no input has a row for, and the recipe no rule.
+    #[error("{tokens} tokens have no row in any model ({first:?} is one): their rows are zeros")]
+    InNoModel { tokens: u64, first: String },
+    /// Inputs disagree about how an added token is found.
+    #[error("{input} finds the added token {token:?} in another way than a model before it, whose way is taken")]
+    FoundDifferently { token: String, input: String },
     /// tokenizer.json gives an added token another id than it gets when it is loaded.
-    Renumbered {
-        /// The input's name.
-        input: String,
-        /// The token and both ids.
-        token: Renumbered,
-    },
-    /// The output's ids skip numbers: rows of zeros stand there.
-    Gaps {
-        /// How many.
-        rows: u64,
-    },
+    #[error("tokenizer.json of {input} says that {:?} is {}, but it is {} once it is loaded: that counts", .token.token, .token.written, .token.id)]
+    Renumbered { input: String, token: Renumbered },
+    /// The configuration of the output's tokenizer names special tokens that have no row: whoever loads it gets ids for them that the
+    /// model does not know.
+    #[error("the tokenizer's configuration names special tokens that have no row in the output: {}", .tokens.join(", "))]
+    SpecialWithoutRow { tokens: Vec<String> },
+    /// The output's ids skip numbers.
+    #[error("the ids of the tokens skip {rows} numbers: rows of zeros stand there")]
+    Gaps { rows: u64 },
 }
 
 /// Vocabularies that were aligned: the output's tokenizer, and where every input has its tokens.
@@ -237,6 +232,10 @@ pub fn align(
     if gaps > 0 {
         notices.push(VocabularyNotice::Gaps { rows: gaps });
     }
+    let absent: Vec<String> = tokenizer.named_but_absent().map(str::to_owned).collect();
+    if !absent.is_empty() {
+        notices.push(VocabularyNotice::SpecialWithoutRow { tokens: absent });
+    }
     let before = inputs.get(source).and_then(|input| input.tokenizer.as_ref().ok());
     let added = tokenizer
         .added()
@@ -277,6 +276,8 @@ fn union(own: &Tokenizer, root: usize, inputs: &[VocabularyInput], notices: &mut
         }
     }
     let mut union = own.clone();
+    // Special tokens beyond the base's rows come back: its configuration names them.
+    union.add_named();
     for token in plain {
         if !place.contains_key(token) && !union.ids().contains_key(token) {
             union.add(AddedToken::plain(token));
@@ -355,7 +356,7 @@ fn special(
 /// `tokens`, filled up to a multiple; nothing and 0 fill up to nothing.
 fn padded(tokens: u64, multiple: Option<u64>) -> Result<u64, VocabularyError> {
     let Some(multiple) = multiple.filter(|&multiple| multiple > 0) else { return Ok(tokens) };
-    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| rows <= u64::from(u32::MAX));
+    let rows = tokens.checked_next_multiple_of(multiple).filter(|&rows| u32::try_from(rows).is_ok());
     rows.ok_or(VocabularyError::TooManyRows { tokens, multiple })
 }
 
@@ -430,6 +431,80 @@ impl Alignment {
             _ => RowOrigin::Mean(rows),
         }
     }
+}
+
+/// The opened models whose tokenizers [`super::plan`] wants to see, by their index: all that are bound if the recipe speaks of
+/// tokenizers or chat templates, else those whose vocabularies differ.
+pub fn tokenizers_wanted(recipe: &Recipe, models: &[Model], binding: &BTreeMap<String, usize>) -> Vec<usize> {
+    let mut bound: Vec<usize> = Vec::new();
+    for index in super::input_names(recipe).iter().filter_map(|name| binding.get(name)) {
+        if *index < models.len() && !bound.contains(index) {
+            bound.push(*index);
+        }
+    }
+    let hash = |index: usize| models[index].vocabulary.as_ref().map(|vocabulary| &vocabulary.sha256);
+    let known: BTreeSet<_> = bound.iter().filter_map(|index| hash(*index)).collect();
+    if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || known.len() > 1 { bound } else { Vec::new() }
+}
+
+/// The alignment behind a plan, once more.
+///
+/// # Errors
+/// Those of [`align`]: with the same models and tokenizers, none.
+pub fn of_plan(
+    plan: &Plan,
+    recipe: &Recipe,
+    models: &[Model],
+    tokenizers: &BTreeMap<usize, TokenizerFiles>,
+) -> Result<Option<Alignment>, VocabularyError> {
+    let Some(rule) = &recipe.tokenizer else { return Ok(None) };
+    let adapters: BTreeSet<usize> = plan.inputs.iter().filter_map(|input| input.adapter).collect();
+    let merged = plan.inputs.iter().enumerate().filter(|(number, _)| !adapters.contains(number));
+    let known: Vec<VocabularyInput> = merged
+        .filter_map(|(_, input)| {
+            Some(VocabularyInput::of(&input.name, models.get(input.model)?, tokenizers.get(&input.model)))
+        })
+        .collect();
+    let base = recipe.base_model.as_ref().and_then(|base| known.iter().position(|input| input.name == *base));
+    align(rule, &known, base).map(Some)
+}
+
+/// How many differing tokens are named.
+const NAMED: usize = 4;
+
+/// Which inputs have other tokens than the donor.
+pub(super) fn differences(
+    inputs: &[Input<'_>],
+    donor: usize,
+    tokenizers: &BTreeMap<usize, TokenizerFiles>,
+) -> Vec<PlanNotice> {
+    let hash = |input: &Input<'_>| input.model.vocabulary.as_ref().map(|vocabulary| vocabulary.sha256.clone());
+    let Some(own) = hash(&inputs[donor]) else { return Vec::new() };
+    let by_id = |input: &Input<'_>| {
+        let tokenizer = tokenizers.get(&input.index).and_then(|files| Tokenizer::of(files).ok())?;
+        let mut by_id: BTreeMap<u64, String> = BTreeMap::new();
+        by_id.extend(tokenizer.ids().iter().map(|(token, id)| (*id, token.clone())));
+        Some(by_id)
+    };
+    let mut donors = None;
+    let differs = inputs.iter().filter(|input| hash(input).is_some_and(|hash| hash != own));
+    differs
+        .map(|input| {
+            let (mut count, mut first) = (0, Vec::new());
+            let donors = donors.get_or_insert_with(|| by_id(&inputs[donor]));
+            if let (Some(donors), Some(theirs)) = (donors, by_id(input)) {
+                let ids: BTreeSet<u64> = donors.keys().chain(theirs.keys()).copied().collect();
+                for id in ids.into_iter().filter(|id| donors.get(id) != theirs.get(id)) {
+                    count += 1;
+                    if first.len() < NAMED {
+                        let (donor, input) = (donors.get(&id).cloned(), theirs.get(&id).cloned());
+                        first.push(TokenDifference { id, donor, input });
+                    }
+                }
+            }
+            PlanNotice::TokenizersDiffer { input: input.name.clone(), count, first }
+        })
+        .collect()
 }
 
 /// Runs of rows, each as long as it can be.

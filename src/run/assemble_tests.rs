@@ -197,7 +197,7 @@ fn plain(recipe: &Recipe, inputs: &[Input], shape: &[u64]) -> (Plan, Vec<Vec<u8>
         })
         .collect();
     let binding = NAMES.iter().enumerate().map(|(index, name)| ((*name).to_owned(), index)).collect();
-    (plan(recipe, &models, &binding, &PlanOptions::default()).unwrap(), files)
+    (plan(recipe, &models, &binding, &BTreeMap::new(), &PlanOptions::default()).unwrap(), files)
 }
 
 /// The same plan on the stretches that the tensors are made of.

@@ -78,7 +78,7 @@ type Outcome = Result<(Vec<Vec<u8>>, Vec<JobReport>), RunError>;
 fn merge(recipe: &Recipe, inputs: &[(Model, Vec<u8>)], limits: &Limits, reverse: bool) -> Outcome {
     let models: Vec<Model> = inputs.iter().map(|(model, _)| model.clone()).collect();
     let binding = models.iter().enumerate().map(|(index, model)| (model.name.clone(), index)).collect();
-    let plan = plan(recipe, &models, &binding, &PlanOptions::default()).unwrap();
+    let plan = plan(recipe, &models, &binding, &BTreeMap::new(), &PlanOptions::default()).unwrap();
     let sources: Vec<Vec<&Vec<u8>>> = plan.inputs.iter().map(|input| vec![&inputs[input.model].1]).collect();
     let mut sink = Memory(plan.files.iter().map(|file| vec![0xEE; file.len as usize]).collect());
     for (file, bytes) in plan.files.iter().zip(&mut sink.0) {

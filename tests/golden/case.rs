@@ -6,6 +6,7 @@ use std::path::Path;
 
 use merge_studio::format::DType;
 use merge_studio::method;
+use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder, Model};
 use merge_studio::plan;
 use merge_studio::recipe::{self, Recipe};
@@ -62,10 +63,12 @@ pub struct Case {
 }
 
 /// Opened models, by their names in a recipe.
+#[derive(Default)]
 pub struct Inputs {
     pub folders: Vec<Folder<Vec<u8>>>,
     pub models: Vec<Model>,
     pub binding: BTreeMap<String, usize>,
+    pub tokenizers: BTreeMap<usize, TokenizerFiles>,
 }
 
 /// The names of all cases, sorted. A folder without any is an error: it must not look like a pass.
@@ -121,14 +124,11 @@ pub fn read_recipe(text: &str) -> Result<Recipe, String> {
 impl Inputs {
     /// Opens the models that `recipe` names, from `root` or generated.
     pub fn open(root: &Path, recipe: &Recipe) -> Result<Self, String> {
-        let mut inputs = Self { folders: Vec::new(), models: Vec::new(), binding: BTreeMap::new() };
+        let mut inputs = Self::default();
         for name in plan::input_names(recipe) {
             let files = match wide::files(&name) {
                 Some(files) => files,
-                None => ["config.json", "model.safetensors"]
-                    .into_iter()
-                    .map(|file| Ok((file.to_owned(), bytes(&root.join("inputs").join(&name).join(file))?)))
-                    .collect::<Result<_, String>>()?,
+                None => files_of(&root.join("inputs").join(&name))?,
             };
             let folder = Folder { name: name.clone(), files };
             let model = pollster::block_on(model::open(&folder)).map_err(|error| format!("{name}: {error}"))?;
@@ -136,8 +136,22 @@ impl Inputs {
             inputs.folders.push(folder);
             inputs.models.push(model);
         }
+        for index in plan::tokenizers_wanted(recipe, &inputs.models, &inputs.binding) {
+            let files = pollster::block_on(TokenizerFiles::read(&inputs.folders[index]));
+            inputs.tokenizers.insert(index, files.map_err(|error| error.to_string())?);
+        }
         Ok(inputs)
     }
+}
+
+/// Every file of a folder.
+fn files_of(folder: &Path) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        Ok((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), bytes(&path)?))
+    };
+    entries.map(file).collect()
 }
 
 fn expected(folder: &Path) -> Result<BTreeMap<String, ExpectedTensor>, String> {

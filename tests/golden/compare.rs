@@ -7,7 +7,7 @@ use merge_studio::kernel::Precision;
 use merge_studio::output::{self, Content};
 use merge_studio::plan::{Job, Rule};
 
-use crate::case::{ExpectedTensor, Tolerance, decode};
+use crate::case::{ExpectedTensor, Inputs, Tolerance, decode};
 use crate::engine::Made;
 use crate::truth::{Answer, Choices, Truth};
 
@@ -49,8 +49,14 @@ fn config(made: &Made) -> Result<(), String> {
     if made.case.config.is_empty() {
         return Ok(());
     }
-    let files = output::small_files(&made.plan, &made.case.recipe, &made.case.inputs.models);
-    let content = files.into_iter().find(|file| file.name == output::CONFIG_FILE).map(|file| file.content);
+    let Inputs { models, tokenizers, .. } = &made.case.inputs;
+    let small = output::small_files(&made.plan, &made.case.recipe, models, tokenizers);
+    let content = small
+        .map_err(|error| error.to_string())?
+        .files
+        .into_iter()
+        .find(|file| file.name == output::CONFIG_FILE)
+        .map(|file| file.content);
     let Some(Content::Bytes(text)) = content else { return Err("there is no config.json".to_owned()) };
     let ours: serde_json::Value = serde_json::from_slice(&text).map_err(|error| format!("config.json: {error}"))?;
     for (key, theirs) in &made.case.config {

@@ -72,8 +72,8 @@ pub fn run(case: Case, bench: &mut Bench, limits: Limits) -> Result<Made, String
 /// The same with a seed.
 pub fn run_seeded(case: Case, bench: &mut Bench, limits: Limits, seed: u64) -> Result<Made, String> {
     let options = PlanOptions { seed, ..PlanOptions::default() };
-    let Inputs { folders, models, binding } = &case.inputs;
-    let plan = plan::plan(&case.recipe, models, binding, &options).map_err(|error| error.to_string())?;
+    let Inputs { folders, models, binding, tokenizers } = &case.inputs;
+    let plan = plan::plan(&case.recipe, models, binding, tokenizers, &options).map_err(|error| error.to_string())?;
     let mut sink = Memory(plan.files.iter().map(|file| vec![0; file.len as usize]).collect());
     for (bytes, file) in sink.0.iter_mut().zip(&plan.files) {
         bytes[..file.header.len()].copy_from_slice(&file.header);

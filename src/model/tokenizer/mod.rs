@@ -67,6 +67,8 @@ pub struct Tokenizer {
     model_tokens: u64,
     /// tokenizer.json and what it holds.
     source: Option<Arc<Source>>,
+    /// The special tokens that its configuration names.
+    named: Vec<AddedToken>,
     /// Tokens with this id and those after it were taken out.
     stripped: Option<u64>,
     /// An added token that the file gives another id than it has.
@@ -185,6 +187,7 @@ impl Tokenizer {
             ids,
             added: BTreeMap::new(),
             source: None,
+            named: Vec::new(),
             stripped: None,
             renumbered: None,
         })
@@ -219,12 +222,27 @@ impl Tokenizer {
                 config.insert(key, value);
             }
         }
-        for token in special_tokens(&config) {
-            if self.ids.get(&token.content).is_none_or(|id| !self.added.contains_key(id)) {
+        self.named = special_tokens(&config);
+        self.add_named();
+        Ok(())
+    }
+
+    /// Adds the special tokens that the configuration names, where they are no added tokens: whoever loads the tokenizer with its
+    /// configuration has them.
+    pub fn add_named(&mut self) {
+        for token in self.named.clone() {
+            if self.added_token(&token.content).is_none() {
                 self.add(AddedToken { special: true, ..token });
             }
         }
-        Ok(())
+    }
+
+    /// The special tokens that the configuration names and this tokenizer does not have: they were taken out.
+    pub fn named_but_absent(&self) -> impl Iterator<Item = &str> {
+        self.named
+            .iter()
+            .map(|token| token.content.as_str())
+            .filter(|&token| !token.is_empty() && !self.ids.contains_key(token))
     }
 
     /// Every token with its id, added ones included.

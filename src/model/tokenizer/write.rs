@@ -30,13 +30,13 @@ impl Tokenizer {
         let pretty = source.text.trim_start().starts_with("{\n") || source.text.trim_start().starts_with("{\r\n");
         let added = array(self.added.values().map(|token| token.to_json(true)), pretty);
         let mut edits = Vec::new();
-        match source.added_at {
-            Some(place) => edits.push((place, added)),
-            None => {
+        edits.push(source.added_at.map_or_else(
+            || {
                 let start = source.text.find('{').map_or(0, |brace| brace + 1);
-                edits.push(((start, start), format!("\"added_tokens\": {added},")));
-            }
-        }
+                ((start, start), format!("\"added_tokens\": {added},"))
+            },
+            |place| (place, added.clone()),
+        ));
         if let Some(vocab_size) = self.stripped {
             let mut kept = BTreeSet::new();
             let mut members = Vec::new();

@@ -232,8 +232,8 @@ fn template() -> impl Strategy<Value = String> {
 }
 
 /// A tokenizer whose tokens come from `names`.
-fn tokenizer(names: Vec<String>) -> impl Strategy<Value = TokenizerRule> {
-    let name = || prop::sample::select(names.clone());
+fn tokenizer(names: &[String]) -> impl Strategy<Value = TokenizerRule> + use<> {
+    let name = || prop::sample::select(names.to_vec());
     let source = prop_oneof![
         Just(TokenizerSource::Union),
         Just(TokenizerSource::Base),
@@ -269,8 +269,8 @@ fn arranged(models: &[ModelEntry], how: usize, layers: &[(u64, u64)], base: &str
                 parameters: entry.parameters.clone(),
             })
             .collect(),
-        base_model: (how % 2 == 0).then(|| base.to_owned()),
-        parameters: if count % 2 == 0 { own.clone() } else { Settings::new() },
+        base_model: how.is_multiple_of(2).then(|| base.to_owned()),
+        parameters: if count.is_multiple_of(2) { own.clone() } else { Settings::new() },
     };
     let (models, slices) = (models.to_vec(), layers.iter().map(slice).collect());
     match how {
@@ -328,7 +328,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
         let models = parts.iter().flat_map(|part| part.models).map(|entry| entry.model.clone());
         let sources = parts.iter().flat_map(|part| part.slices).flat_map(|slice| &slice.sources);
         let names: Vec<String> = models.chain(sources.map(|source| source.model.clone())).collect();
-        (Just(recipe.clone()), prop::option::of(tokenizer(names)))
+        (Just(recipe.clone()), prop::option::of(tokenizer(&names)))
             .prop_map(|(recipe, tokenizer)| Recipe { tokenizer, ..recipe })
     })
 }

@@ -19,12 +19,20 @@ pub(super) struct Architecture {
     /// Whether llama.cpp turns neighbouring elements of a head together, where transformers turns its halves: then the rows of
     /// queries and keys change places.
     pub(super) interleaved: bool,
-    /// Whether queries, keys and values have a bias always (else only where the file has one).
-    pub(super) biased: bool,
-    /// Whether the other matrices of a layer may have a bias.
-    pub(super) biases: bool,
+    /// The biases of queries, keys and values.
+    pub(super) bias: Bias,
+    /// The biases of a layer's other matrices.
+    pub(super) other_bias: Bias,
     /// Whether queries and keys are normed by head.
     pub(super) head_norms: bool,
+}
+
+/// Whether a matrix has a bias.
+#[derive(Clone, Copy)]
+pub(super) enum Bias {
+    None,
+    May,
+    Must,
 }
 
 /// Every architecture that can be written.
@@ -34,8 +42,8 @@ const ARCHITECTURES: [Architecture; 3] = [
         classes: &["LlamaForCausalLM", "MistralForCausalLM"],
         model_types: &["llama", "mistral"],
         interleaved: true,
-        biased: false,
-        biases: true,
+        bias: Bias::May,
+        other_bias: Bias::May,
         head_norms: false,
     },
     Architecture {
@@ -43,8 +51,8 @@ const ARCHITECTURES: [Architecture; 3] = [
         classes: &["Qwen2ForCausalLM"],
         model_types: &["qwen2"],
         interleaved: false,
-        biased: true,
-        biases: false,
+        bias: Bias::Must,
+        other_bias: Bias::None,
         head_norms: false,
     },
     Architecture {
@@ -52,8 +60,8 @@ const ARCHITECTURES: [Architecture; 3] = [
         classes: &["Qwen3ForCausalLM"],
         model_types: &["qwen3"],
         interleaved: false,
-        biased: false,
-        biases: false,
+        bias: Bias::May,
+        other_bias: Bias::None,
         head_norms: true,
     },
 ];

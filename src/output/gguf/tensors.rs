@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::settings::Settings;
+use super::settings::{Bias, Settings};
 use super::{GgufError, GgufNotice, GgufType, LeftOut};
 use crate::model::{Model, Tensor};
 
@@ -31,13 +31,6 @@ struct Part {
     shape: Vec<u64>,
     interleave: bool,
     bias: Bias,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Bias {
-    None,
-    May,
-    Must,
 }
 
 /// Finds tensors, and knows which were not asked for.
@@ -163,9 +156,7 @@ fn parts(settings: &Settings) -> Vec<Part> {
     let architecture = settings.architecture;
     // Counts of 32 bits each: the products fit.
     let (queries, keys) = (settings.heads * head, settings.key_heads * head);
-    let ours = if architecture.biased { Bias::Must } else { Bias::May };
-    let others = if architecture.biases { Bias::May } else { Bias::None };
-    let turned = architecture.interleaved;
+    let (ours, others, turned) = (architecture.bias, architecture.other_bias, architecture.interleaved);
     let part = |from, to, shape: &[u64], interleave, bias| Part { from, to, shape: shape.to_vec(), interleave, bias };
     let mut parts = vec![
         part("input_layernorm", "attn_norm", &[width], false, Bias::None),

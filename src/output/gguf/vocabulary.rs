@@ -62,8 +62,8 @@ struct Tokenizer {
     added_tokens: Vec<Added>,
     #[serde(default)]
     normalizer: Value,
-    #[serde(default)]
-    pre_tokenizer: Value,
+    #[serde(default, rename = "pre_tokenizer")]
+    cut: Value,
     #[serde(default)]
     post_processor: Value,
 }
@@ -220,13 +220,12 @@ impl Vocabulary {
             vocabulary.put(id, Token { text, kind, score: 0.0 })?;
         }
         if model.byte_fallback {
-            vocabulary.space_before =
-                Some(space_before(&tokenizer.normalizer, &tokenizer.pre_tokenizer).ok_or_else(|| {
-                    unsupported("it prepares text in a way that llama.cpp's SentencePiece does not".into())
-                })?);
+            vocabulary.space_before = Some(space_before(&tokenizer.normalizer, &tokenizer.cut).ok_or_else(|| {
+                unsupported("it prepares text in a way that llama.cpp's SentencePiece does not".into())
+            })?);
             vocabulary.score(pieces, &tokenizer.added_tokens, &model.merges.0).map_err(unsupported)?;
-        } else if pretokenizer::is_byte_level(&tokenizer.pre_tokenizer) {
-            let pre = pretokenizer::name(&tokenizer.pre_tokenizer, model.ignore_merges).unwrap_or_else(|| {
+        } else if pretokenizer::is_byte_level(&tokenizer.cut) {
+            let pre = pretokenizer::name(&tokenizer.cut, model.ignore_merges).unwrap_or_else(|| {
                 notices.push(GgufNotice::UnknownPreTokenizer);
                 "default"
             });

@@ -27,12 +27,12 @@ mod window;
 pub use layout::WORKGROUP;
 pub use shaders::Kernel;
 
+use device::Device;
+use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
 use merge_studio_kernel::{
     BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
     Query, Space, TieHunt, Window,
 };
-use device::Device;
-use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
 use window::{
     MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
 };

@@ -15,8 +15,6 @@
 
 #![warn(missing_docs)]
 
-pub use merge_studio_kernel as kernel;
-
 pub mod format;
 pub mod method;
 pub mod model;
@@ -24,3 +22,10 @@ pub mod output;
 pub mod plan;
 pub mod recipe;
 pub mod run;
+
+/// Measure → mask → mix: the packages in `kernel/`, as one module.
+pub mod kernel {
+    #[cfg(feature = "gpu")]
+    pub use merge_studio_gpu as gpu;
+    pub use merge_studio_kernel::*;
+}

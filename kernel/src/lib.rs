@@ -1,7 +1,7 @@
 //! Measure → mask → mix: the vocabulary that every backend speaks and every method is written in.
 //!
 //! A backend knows inputs, terms, measures, masks and mixes. It has never heard of TIES. The CPU ([`cpu`]) is the
-//! reference to the byte; the GPU ([`gpu`]) keeps the same elements and agrees within a few ULP.
+//! reference to the byte; the GPU (the package in `gpu/`) keeps the same elements and agrees within a few ULP.
 //!
 //! All of it works on **windows**: the same range of elements of every input of one tensor, as the raw bytes of the files.
 //! A window starts at a multiple of [`BLOCK`] elements, so that reductions do not depend on how a tensor was cut.
@@ -9,8 +9,6 @@
 use serde::{Deserialize, Serialize};
 
 pub mod cpu;
-#[cfg(feature = "gpu")]
-pub mod gpu;
 mod philox;
 mod select;
 

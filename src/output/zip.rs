@@ -73,11 +73,8 @@ pub fn total_len(entries: &[Entry], parts: &[Part]) -> u64 {
 
 /// The CRC-32 of a file from those of its pieces, which together cover it.
 pub fn combine(pieces: &[CrcRange]) -> u32 {
-    let mut whole = crc32fast::Hasher::new();
-    for (_, len, crc) in order(pieces.iter().map(|(offset, ..)| *offset)).into_iter().map(|place| pieces[place]) {
-        whole.combine(&crc32fast::Hasher::new_with_initial_len(crc, len));
-    }
-    whole.finalize()
+    let in_order = order(pieces.iter().map(|(offset, ..)| *offset)).into_iter().map(|place| pieces[place]);
+    in_order.fold(0, |whole, (_, len, crc)| merge_studio_crc32::combine(whole, crc, len))
 }
 
 fn local_header(entry: &Entry) -> Vec<u8> {

@@ -7,6 +7,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD as BASE64;
+use merge_studio_crc32::crc32;
 use miniz_oxide::deflate::compress_to_vec;
 use miniz_oxide::inflate::{TINFLStatus, decompress_to_vec_with_limit};
 use serde::{Deserialize, Serialize};
@@ -128,7 +129,7 @@ fn payload(text: &str) -> &str {
 
 fn seal(json: &[u8]) -> String {
     let mut bytes = compress_to_vec(json, LEVEL);
-    bytes.extend(crc32fast::hash(&bytes).to_le_bytes());
+    bytes.extend(crc32(&bytes).to_le_bytes());
     BASE64.encode(bytes)
 }
 
@@ -141,7 +142,7 @@ fn unseal(text: &str) -> Result<Vec<u8>, LinkError> {
     }
     let bytes = BASE64.decode(text).map_err(|_| LinkError::Damaged)?;
     let (deflated, checksum) = bytes.split_last_chunk::<4>().ok_or(LinkError::Damaged)?;
-    if crc32fast::hash(deflated) != u32::from_le_bytes(*checksum) {
+    if crc32(deflated) != u32::from_le_bytes(*checksum) {
         return Err(LinkError::Damaged);
     }
     decompress_to_vec_with_limit(deflated, MAX_JSON).map_err(|error| match error.status {

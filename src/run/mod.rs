@@ -9,6 +9,7 @@ mod error;
 mod feed;
 mod merge;
 
+use merge_studio_crc32::crc32;
 use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
@@ -185,7 +186,7 @@ impl<S> Task<'_, S> {
     async fn write<K: Sink>(&mut self, sink: &mut K, at: u64, bytes: Vec<u8>) -> Result<(), RunError> {
         let job = &self.plan.jobs[self.index];
         let (offset, len) = (job.offset + at, bytes.len() as u64);
-        self.report.crcs.push(WindowCrc { offset, len, crc32: crc32fast::hash(&bytes) });
+        self.report.crcs.push(WindowCrc { offset, len, crc32: crc32(&bytes) });
         self.report.written += len;
         self.allocated(bytes.capacity());
         sink.write(job.file, offset, bytes).await.map_err(RunError::Write)

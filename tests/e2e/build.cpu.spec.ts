@@ -1,4 +1,10 @@
-/** What is served: how much a first merge transfers, and that the kernels in it are vectorised. */
+/**
+ * What is served: how much a first merge transfers, and that the kernels in it are vectorised.
+ *
+ * What a person waits for is what the browser fetches from opening the page to a first finished merge: that is what the budget is
+ * held to, as it is fetched. The recipe editor is no part of it, since it is fetched when the YAML tab first opens; so that it
+ * cannot grow unseen, it has a budget of its own.
+ */
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
@@ -7,21 +13,51 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "@playwright/test";
 
+import { Studio } from "./studio";
+
 const REPOSITORY = join(__dirname, "..", "..");
 const DIST = join(REPOSITORY, "dist");
-const served = readdirSync(DIST);
+const EDITOR = "editor.js";
+const programs = readdirSync(DIST, { recursive: true, encoding: "utf8" }).filter((path) => /\.(wasm|js|css)$/.test(path));
 
-test("programs and styles, the editor's among them, are less than 700 kB after gzip", () => {
-  const sizes = served
-    .filter((name) => /\.(wasm|js|css)$/.test(name))
-    .map((name) => ({ name, gzip: gzipSync(readFileSync(join(DIST, name)), { level: 9 }).length }));
-  console.log(sizes.map(({ name, gzip }) => `${gzip} ${name}`).join("\n"));
-  expect(sizes.filter(({ name }) => name.endsWith(".wasm"))).toHaveLength(1);
-  expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(700_000);
+/** A served file after gzip, as any host sends it. */
+const gzipped = (path: string): number => gzipSync(readFileSync(join(DIST, path)), { level: 9 }).length;
+
+test("until a first merge is done the page transfers less than 700 kB after gzip", async ({ page, context, baseURL }) => {
+  const transferred = new Set<string>();
+  context.on("response", (response) => {
+    const [before, path] = response.url().split(baseURL!);
+    if (before === "" && path !== undefined) transferred.add(path || "index.html");
+  });
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.recipe.getByRole("button", { name: "Examples" }).click();
+  await studio.recipe.getByRole("button", { name: /^TIES/ }).click();
+  await studio.merge();
+  // The demo models are weights, as anyone's own would be: everything else counts, in whatever way it is fetched.
+  const sizes = [...transferred].filter((path) => !path.startsWith("demo/")).map((path) => ({ path, gzip: gzipped(path) }));
+  console.log(sizes.map(({ path, gzip }) => `${gzip} ${path}`).join("\n"));
+  const all = sizes.reduce((sum, { gzip }) => sum + gzip, 0);
+  console.log(`${all} in all`);
+  // Whatever else is served would have to be counted somewhere, too.
+  expect(programs.filter((path) => !transferred.has(path))).toEqual([EDITOR]);
+  expect(all).toBeLessThan(700_000);
+});
+
+test("the recipe editor is less than 115 kB after gzip, and comes when the YAML tab opens", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  const fetched = page.waitForResponse((response) => response.url().endsWith(`/${EDITOR}`));
+  await studio.recipe.getByRole("tab", { name: "YAML" }).click();
+  await fetched;
+  console.log(`${gzipped(EDITOR)} ${EDITOR}`);
+  expect(gzipped(EDITOR)).toBeLessThan(115_000);
 });
 
 test("the kernels compute with SIMD", () => {
-  const program = served.find((name) => name.endsWith(".wasm"));
+  const program = programs.find((name) => name.endsWith(".wasm"));
   const text = join(mkdtempSync(join(tmpdir(), "merge-studio-wat-")), "program.wat");
   const disassembler = join(REPOSITORY, "node_modules", ".bin", "wasm-dis");
   execFileSync(disassembler, ["--all-features", join(DIST, program!), "-o", text]);

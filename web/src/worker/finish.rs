@@ -7,6 +7,7 @@ use merge_studio::format::Source;
 use merge_studio::model::Folder;
 use merge_studio::output::{self, Content, SmallFile};
 use merge_studio::plan::Plan;
+use merge_studio_crc32::crc32;
 use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
@@ -46,7 +47,7 @@ pub(super) fn small_blobs(
             None => Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes.as_slice())))
                 .map_err(|error| broken(&name, words(&error)))?,
         };
-        let file = ResultFile { name, len: bytes.len() as u64, crc32: crc32fast::hash(&bytes) };
+        let file = ResultFile { name, len: bytes.len() as u64, crc32: crc32(&bytes) };
         Ok(SmallBlob { file, blob })
     });
     made.collect()

@@ -8,6 +8,7 @@ use merge_studio::kernel::{BLOCK, BackendKind, Precision};
 use merge_studio::output::{CrcRange, zip};
 use merge_studio::plan::{Job, Plan, Rule};
 use merge_studio::run::{self, JobReport, Limits};
+use merge_studio_crc32::crc32;
 
 use super::compute::IN_FLIGHT;
 use crate::io::{Output, OutputError};
@@ -103,7 +104,7 @@ impl Merge {
         let mut header_crcs = Vec::new();
         for (index, file) in plan.files.iter().enumerate() {
             output.write(index, 0, &Uint8Array::from(file.header.as_slice()))?;
-            header_crcs.push((0, file.header.len() as u64, crc32fast::hash(&file.header)));
+            header_crcs.push((0, file.header.len() as u64, crc32(&file.header)));
         }
         let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
         for batch in run::batches(&plan) {

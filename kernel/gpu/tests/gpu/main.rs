@@ -4,15 +4,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../twins/bodies.rs"]
+#[path = "../../../tests/twins/bodies.rs"]
 mod bodies;
-#[path = "../twins/case.rs"]
+#[path = "../../../tests/twins/case.rs"]
 mod case;
 // Its own tests run with the twins.
 #[allow(dead_code, unused_imports, clippy::wildcard_imports)]
-#[path = "../twins/compare.rs"]
+#[path = "../../../tests/twins/compare.rs"]
 mod compare;
-#[path = "../twins/drive.rs"]
+#[path = "../../../tests/twins/drive.rs"]
 mod drive;
 mod faults;
 mod own;
@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use compare::Tolerance;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use merge_studio_kernel::gpu::{Gpu, GpuError, GpuOptions};
+use merge_studio_gpu::{Gpu, GpuError, GpuOptions};
 use pollster::block_on;
 
 /// Outputs agree to the bit; sums over a block have 48 bits on the GPU, where the CPU has 53.

@@ -1,8 +1,9 @@
-//! The WebGPU backend, through wgpu. Nothing outside this folder names wgpu.
+//! The WebGPU backend, through wgpu. Nothing outside this package names wgpu, and it is a package of its own so that it is
+//! compiled for size: only the shaders need to be fast.
 //!
 //! A call cuts its window into chunks that fit WebGPU's default limits (one, as a rule), uploads the files' bytes as they
 //! are, and runs one submission a chunk. The shaders decode, form terms, mask and combine by the rules of
-//! [the vocabulary](crate), in the CPU's order; only results come back.
+//! [the vocabulary](merge_studio_kernel), in the CPU's order; only results come back.
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the
 //! bit, except that results below the smallest normal number of F32 or BF16 may be zero. Gram matrices and norms are summed
@@ -26,12 +27,12 @@ mod window;
 pub use layout::WORKGROUP;
 pub use shaders::Kernel;
 
-use super::{
+use device::Device;
+use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
+use merge_studio_kernel::{
     BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
     Query, Space, TieHunt, Window,
 };
-use device::Device;
-use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
 use window::{
     MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
 };

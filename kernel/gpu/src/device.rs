@@ -10,7 +10,7 @@ use super::layout::{Head, Words};
 use super::pool::{Pool, Role};
 use super::shaders::Kernel;
 use super::{GpuCounters, GpuError};
-use crate::BackendError;
+use merge_studio_kernel::BackendError;
 
 /// Why the device cannot be used any more, once it cannot.
 type Loss = Arc<Mutex<Option<String>>>;

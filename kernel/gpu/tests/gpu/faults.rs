@@ -1,6 +1,6 @@
 //! GPUs that are not as they should be: one that fuses multiplications and additions still passes, a faulty one does not.
 
-use merge_studio_kernel::gpu::{Gpu, GpuError, GpuOptions, Kernel};
+use merge_studio_gpu::{Gpu, GpuError, GpuOptions, Kernel};
 use pollster::block_on;
 
 use crate::compare::Tolerance;

@@ -4,7 +4,7 @@
 //! 64-bit products, NaN. Expected values are written out here: the CPU backend has no part in it.
 
 use super::{Gpu, GpuError};
-use crate::{
+use merge_studio_kernel::{
     Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Power, Precision,
     Query, Raw, Score, Space, TieHunt, Window,
 };

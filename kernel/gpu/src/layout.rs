@@ -4,8 +4,8 @@
 
 use std::fmt::Write;
 
-use crate::{BLOCK, NEAREST, TIE_SHARE};
-use crate::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
+use merge_studio_kernel::{BLOCK, NEAREST, TIE_SHARE};
+use merge_studio_kernel::{PHILOX_MULTIPLIERS as MULTIPLIERS, PHILOX_ROUNDS as ROUNDS, PHILOX_WEYL as WEYL};
 
 /// Elements a thread works on: as many as a Philox block has words, and whole words at 16 bits.
 pub(super) const LANES: u32 = 4;

@@ -7,7 +7,7 @@ use super::layout::{
     COEFFICIENTS, DTYPE_BF16, DTYPE_F16, DTYPE_F32, Head, MASK_ALL, MASK_BAND, MASK_COIN, MASK_DRAWN, MASK_NOTHING,
     NO_BASE, SCORE_MAGNITUDE, SCORE_SCALED, SCORE_VARIANCE, Source, Term, WORKGROUP, Words,
 };
-use crate::{BLOCK, BackendError, Float, Frame, Mask, Precision, Score, Space, Window};
+use merge_studio_kernel::{BLOCK, BackendError, Float, Frame, Mask, Precision, Score, Space, Window};
 
 /// WebGPU's default limit of workgroups along one dimension.
 pub(super) const MOST_WORKGROUPS: usize = 65_535;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use merge_studio_kernel::gpu::{Kernel, WORKGROUP};
+use merge_studio_gpu::{Kernel, WORKGROUP};
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 /// WebGPU's default limits.

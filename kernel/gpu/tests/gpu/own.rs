@@ -1,7 +1,7 @@
 //! What the twins' bodies do not ask: large tensors, refusals, loss, and how much work a call is.
 
+use merge_studio_gpu::Gpu;
 use merge_studio_kernel::cpu::Cpu;
-use merge_studio_kernel::gpu::Gpu;
 use merge_studio_kernel::{
     BLOCK, Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap,
     Power, Precision, Query, Raw, Score, Space, TieHunt, Window,

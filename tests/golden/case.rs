@@ -15,6 +15,9 @@ use serde::Deserialize;
 use crate::truth::Choices;
 use crate::wide;
 
+/// The files that an input may have.
+const FILES: [&str; 4] = ["adapter_config.json", "adapter_model.safetensors", "config.json", "model.safetensors"];
+
 /// How far from mergekit a case may be. `tools/golden_cases.py` writes it and says what the fields mean.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,12 +120,24 @@ impl Inputs {
     /// Opens the models that `recipe` names, from `root` or generated.
     pub fn open(root: &Path, recipe: &Recipe) -> Result<Self, String> {
         let mut inputs = Self { folders: Vec::new(), models: Vec::new(), binding: BTreeMap::new() };
+        // `model+adapter` are two folders.
+        let mut names: Vec<String> = Vec::new();
         for name in plan::input_names(recipe) {
+            let (model, adapter) = recipe::split_adapter(&name);
+            for name in [Some(model), adapter].into_iter().flatten().map(str::to_owned) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        for name in names {
             let files = match wide::files(&name) {
                 Some(files) => files,
-                None => ["config.json", "model.safetensors"]
+                None => FILES
                     .into_iter()
-                    .map(|file| Ok((file.to_owned(), bytes(&root.join("inputs").join(&name).join(file))?)))
+                    .map(|file| (file, root.join("inputs").join(&name).join(file)))
+                    .filter(|(_, path)| path.exists())
+                    .map(|(file, path)| Ok((file.to_owned(), bytes(&path)?)))
                     .collect::<Result<_, String>>()?,
             };
             let folder = Folder { name: name.clone(), files };

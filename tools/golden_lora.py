@@ -7,21 +7,18 @@ sum; a 16-bit base is rounded once more than ours is.
 import json
 
 import torch
-from golden_cases import COINS, F32, F64_CHAIN, models
+from golden_cases import BF16, COINS, F16, F32, F64_CHAIN, models
 from safetensors.torch import save_file
 
 # In F32 there: the sum over the rank in another order, the scale and the sum with the weight, before the merge begins.
 LORA32 = {**F32, "ulps": 8, "inputs_rounded": 2.0**-23, "reason": "f32 on both sides; PEFT sums over the rank in f32"}
 TIES32 = {**LORA32, "threshold_slack": 2e-5, "vote_slack": 2e-5}
 SLERP64 = {**F64_CHAIN, "inputs_rounded": 2.0**-23, "ulps": 8, "reason": "f64 on both sides; PEFT sums over the rank in f32"}
-# The change, and then the sum of weight and change, are each rounded to the base's type there.
-BASE16 = {bits: {
-    **F32,
-    "inputs_rounded": 2.0**-bits,
-    "threshold_slack": 2.0**-3,
-    "vote_slack": 2.0**-bits * 8,
-    "reason": "PEFT rounds the change and the changed weight to the base's 16 bits; we round once, at the end",
-} for bits in (8, 11)}
+# The change, and then the sum of weight and change, are each rounded to the base's type there, before the merge begins.
+WHY16 = "PEFT rounds the change and the changed weight to the base's 16 bits, mergekit every operation; we round once"
+NEAR, HALF = {**BF16, "reason": WHY16}, {**F16, "reason": WHY16}
+# Changes are a twentieth of the weights: what a rounding takes from a weight is a sixteenth of its change, and of the threshold.
+TIES_NEAR = {**NEAR, "threshold_slack": 2.0**-4, "reason": WHY16 + "; of a trim's threshold that is a sixteenth"}
 
 LAYERS = {"far": 5, "near": 4}
 
@@ -122,13 +119,12 @@ models("lora-linear-alone", "linear", [(A, "weight: 1")], LORA32, dtype=F32_TYPE
 models("lora-linear-patterns-rslora", "linear", [(B, "weight: 1")], LORA32, dtype=F32_TYPE)
 models("lora-linear-modules-to-save", "linear", [("far-base+lora-far-saved", "weight: 0.7"), ("far-a", "weight: 0.4")], LORA32, dtype=F32_TYPE)
 models("lora-linear-on-two-models", "linear", [("far-a+lora-far", "weight: 0.7"), ("far-b+lora-far", "weight: 0.4")], LORA32, dtype=F32_TYPE)
-models("lora-linear-gpt2", "linear", [("gpt2-base+lora-gpt2", "weight: 0.7"), ("gpt2-a", "weight: 0.4")], BASE16[11], dtype=F32_TYPE)
-models("lora-linear-gpt2-bare", "linear", [("gpt2-bare+lora-gpt2", "weight: 1")], BASE16[11], dtype=F32_TYPE)
+models("lora-linear-gpt2", "linear", [("gpt2-base+lora-gpt2", "weight: 0.7"), ("gpt2-a", "weight: 0.4")], HALF, dtype="float16")
 models("lora-slerp", "slerp", [(A, ""), ("far-a", "")], SLERP64, base=A, shared="t: 0.3")
 models("lora-task-arithmetic", "task_arithmetic", [(A, "weight: 0.6"), (B, "weight: 0.3")], LORA32, base="far-base", dtype=F32_TYPE)
 models("lora-ties", "ties", [(A, "weight: 0.6, density: 0.5"), (B, "weight: 0.3, density: 0.7")], TIES32, base="far-base", dtype=F32_TYPE)
 models("lora-ties-base", "ties", [("far-a", "weight: 0.6, density: 0.5"), (B, "weight: 0.3, density: 0.7")], TIES32, base=A, dtype=F32_TYPE)
 models("lora-dare-linear", "dare_linear", [(A, "weight: 0.6, density: 0.5"), ("far-b", "weight: 0.3, density: 0.5")], COINS, base="far-base", dtype=F32_TYPE)
-models("lora-task-arithmetic-near", "task_arithmetic", [("near-base+lora-near-a", "weight: 0.6"), ("near-base+lora-near-b", "weight: 0.3")], BASE16[8], base="near-base", dtype=F32_TYPE)
-models("lora-ties-near", "ties", [("near-base+lora-near-a", "weight: 0.6, density: 0.5"), ("near-a", "weight: 0.3, density: 0.7")], BASE16[8], base="near-base", dtype=F32_TYPE)
-models("lora-passthrough-near", "passthrough", [("near-base+lora-near-a", "")], {**BASE16[8], "ulps": 1}, dtype="bfloat16")
+models("lora-task-arithmetic-near", "task_arithmetic", [("near-base+lora-near-a", "weight: 0.6"), ("near-base+lora-near-b", "weight: 0.3")], NEAR, base="near-base", dtype="bfloat16")
+models("lora-ties-near", "ties", [("near-base+lora-near-a", "weight: 0.6, density: 0.5"), ("near-a", "weight: 0.3, density: 0.7")], TIES_NEAR, base="near-base", dtype="bfloat16")
+models("lora-passthrough-near", "passthrough", [("near-base+lora-near-a", "")], NEAR, dtype="bfloat16")

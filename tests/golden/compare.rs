@@ -7,6 +7,7 @@ use merge_studio::kernel::Precision;
 use merge_studio::output::{self, Content};
 use merge_studio::plan::{Job, Rule};
 
+use crate::assembled;
 use crate::case::{ExpectedTensor, Inputs, Tolerance, decode};
 use crate::engine::Made;
 use crate::truth::{Answer, Choices, Truth};
@@ -85,9 +86,12 @@ pub fn tensor(made: &Made, job: &Job, expected: &ExpectedTensor, bytes: &[u8]) -
     }
     let truth =
         Truth::of(made, job, tolerance.choices()).ok_or("coins decide this tensor, and the case has no statistics")?;
+    let largest = assembled::largest(made, job);
     for (sample, &theirs) in theirs.iter().enumerate() {
         let e = sample * expected.stride;
-        element(tolerance, job.dtype, &truth.at(e), theirs, ours[e])
+        let mut answer = truth.at(e);
+        answer.magnitude = answer.magnitude.max(largest.as_ref().map_or(0.0, |largest| largest[e]));
+        element(tolerance, job.dtype, &answer, theirs, ours[e])
             .map_err(|error| format!("element {e} of {}: {error}", ours.len()))?;
     }
     Ok(())
@@ -115,7 +119,7 @@ fn element(tolerance: &Tolerance, dtype: DType, answer: &Answer, theirs: f64, ou
 fn statistics(made: &Made, job: &Job, theirs: &[f64], ours: &[f64]) -> Result<(), String> {
     let Rule::Merge(rule) = &job.rule else { return Err("coins are drawn for merged tensors only".to_owned()) };
     let base = rule.base.ok_or("a method that draws coins has a base")?;
-    let base = decode(job.sources[base].dtype, made.input(job, base));
+    let base = assembled::numbers(made, job, base);
     if base.len() < ENOUGH {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::kernel::{BackendError, Precision};
 #[cfg(feature = "gpu")]
 use merge_studio::plan::Rule;
-use merge_studio::plan::{self, Job, Plan, PlanOptions};
+use merge_studio::plan::{self, Job, Plan, PlanOptions, SourceTensor};
 use merge_studio::run::{self, Bench, JobReport, Limits, Sink, WriteError};
 
 use crate::case::{Case, Inputs};
@@ -40,9 +40,13 @@ impl Made {
         &mut self.files[job.file][job.offset as usize..(job.offset + job.len) as usize]
     }
 
-    /// The bytes of the job's `source`-th source.
+    /// The bytes of the job's `source`-th source, as they stand in the file.
     pub fn input(&self, job: &Job, source: usize) -> &[u8] {
-        let source = &job.sources[source];
+        self.bytes(&job.sources[source])
+    }
+
+    /// The bytes of a stretch of an input's file.
+    pub fn bytes(&self, source: &SourceTensor) -> &[u8] {
         let model = self.plan.inputs[source.input].model;
         let Inputs { folders, models, .. } = &self.case.inputs;
         let file = folders[model].weight_sources(&models[model])[source.file];

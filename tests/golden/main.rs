@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod assembled;
 mod case;
 mod compare;
 mod engine;

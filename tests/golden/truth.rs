@@ -7,7 +7,7 @@ use merge_studio::kernel::{Precision, TIE_SHARE};
 use merge_studio::method::Resolved;
 use merge_studio::plan::{Job, MergeRule, Rule};
 
-use crate::case::decode;
+use crate::assembled;
 use crate::engine::Made;
 use crate::geometry::{divergences, karcher, model_stock, multislerp, nuslerp, shares};
 
@@ -125,7 +125,7 @@ impl Truth {
     /// The truth about the tensor that `job` makes; none where coins decide.
     pub fn of(made: &Made, job: &Job, choices: Choices) -> Option<Self> {
         let inputs: Vec<Vec<f64>> =
-            (0..job.sources.len()).map(|source| decode(job.sources[source].dtype, made.input(job, source))).collect();
+            (0..job.sources.len()).map(|source| assembled::numbers(made, job, source)).collect();
         let formula = match &job.rule {
             Rule::Copy(_) => Formula::Copy,
             Rule::Merge(rule) => formula(&made.plan.method, &inputs, &job.shape, rule, choices)?,

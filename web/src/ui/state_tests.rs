@@ -22,6 +22,7 @@ fn model(name: &str, fingerprint: &str) -> Model {
         vocabulary: None,
         fingerprint: fingerprint.to_owned(),
         notices: Vec::new(),
+        adapter: None,
     }
 }
 

@@ -185,6 +185,7 @@ impl Assembler {
         let len = (piece.end - piece.start) as usize;
         values.clear();
         values.resize(len, 0.0);
+        task.allocated(len * size_of::<f64>());
         let Some((runs, map)) = self.parts[number].map.as_ref().zip(row_map(plan, &sources[number])) else {
             return self.fetch(task, number, &[Stretch { from: piece.start, to: 0, len }], values).await;
         };

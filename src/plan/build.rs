@@ -123,8 +123,7 @@ impl<'a> Planner<'a> {
             self.check_alike(name, &found)?;
             let reason = if tensor.dtype.is_float() { CopyReason::OutsideModules } else { CopyReason::NotFloat };
             let dtype = if tensor.dtype.is_float() { self.dtype(&found) } else { tensor.dtype };
-            let shape = self.shape(name, tensor);
-            let job = self.job(name, &shape, dtype, Rule::Copy(reason), &found, None, &mut draft.row_maps)?;
+            let job = self.job(name, dtype, Rule::Copy(reason), &found, None, &mut draft.row_maps)?;
             draft.jobs.push(job);
         }
         Ok(())
@@ -202,7 +201,6 @@ impl<'a> Planner<'a> {
     fn job(
         &self,
         name: &str,
-        shape: &[u64],
         dtype: DType,
         rule: Rule,
         found: &[Found<'_, '_>],
@@ -223,16 +221,9 @@ impl<'a> Planner<'a> {
             let rows: Vec<u64> = found.iter().map(|found| found.tensor.shape.first().copied().unwrap_or(1)).collect();
             row_maps.apply(alignment, &present, base, &rows, &mut sources)?;
         }
-        Ok(Job {
-            name: name.to_owned(),
-            shape: shape.to_vec(),
-            dtype,
-            rule,
-            sources,
-            file: 0,
-            offset: 0,
-            len: shape.iter().product::<u64>() * dtype.size(),
-        })
+        let shape = self.shape(name, found[0].tensor);
+        let len = shape.iter().product::<u64>() * dtype.size();
+        Ok(Job { name: name.to_owned(), shape, dtype, rule, sources, file: 0, offset: 0, len })
     }
 
     fn tensor(
@@ -275,8 +266,7 @@ impl<'a> Planner<'a> {
             draft.notices.push(PlanNotice::Missing { tensor: name.to_owned(), inputs: missing });
         }
         let used: Vec<Found<'_, '_>> = used.into_iter().map(|used| found[used]).collect();
-        let (shape, base) = (self.shape(name, first), wanted.group.named_base);
-        draft.jobs.push(self.job(name, &shape, dtype, rule, &used, base, &mut draft.row_maps)?);
+        draft.jobs.push(self.job(name, dtype, rule, &used, wanted.group.named_base, &mut draft.row_maps)?);
         Ok(())
     }
 

@@ -43,10 +43,10 @@ pub enum PlanError {
     IsAdapter { name: String, base: Option<String> },
     /// An adapter does not go with its model, or is of a kind that is not supported.
     #[error("{name}: {error}")]
-    Adapter { name: String, error: AdapterError },
+    Adapter { name: String, error: Box<AdapterError> },
     /// The vocabularies cannot be aligned.
     #[error("{0}")]
-    Vocabulary(VocabularyError),
+    Vocabulary(Box<VocabularyError>),
     /// A module of the recipe has no tensors in the model that gives the configuration.
     #[error("there is no module {module} in this model; it has {}", list_of(.known))]
     NoSuchModule { module: String, known: Vec<String> },

@@ -64,11 +64,13 @@ pub(super) fn inputs<'a>(
         }
         let applied = |adapter: &str| {
             let (index, adapter) = bound(adapter)?;
-            let patches = adapter.patches(model).map_err(|error| PlanError::Adapter { name: name.clone(), error })?;
+            let patches = adapter
+                .patches(model)
+                .map_err(|error| PlanError::Adapter { name: name.clone(), error: Box::new(error) })?;
             Ok(Applied { index, model: adapter, patches })
         };
         let adapter = adapter.map(applied).transpose()?;
-        Ok(Input { index, model, adapter, name })
+        Ok(Input { name, index, model, adapter })
     };
     merged_names(recipe).into_iter().map(input).collect()
 }

@@ -61,15 +61,23 @@ pub(super) fn align(
     let of = |input: &Input<'_>| VocabularyInput::of(&input.name, input.model, tokenizers.get(&input.index));
     let known: Vec<VocabularyInput> = inputs.iter().map(of).collect();
     let base = recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
-    vocabulary::align(rule, &known, base).map(Some).map_err(PlanError::Vocabulary)
+    vocabulary::align(rule, &known, base).map(Some).map_err(|error| PlanError::Vocabulary(Box::new(error)))
 }
 
 /// The row maps of a plan; tensors with the same sources share theirs.
 #[derive(Default)]
 pub(super) struct RowMaps {
     pub maps: Vec<RowMap>,
-    /// By the sources' inputs and the base among them: the map of each, none where the rows are as they are.
-    known: Vec<((Vec<usize>, Option<usize>), Vec<Option<usize>>)>,
+    known: Vec<Known>,
+}
+
+/// Sources whose maps were made.
+struct Known {
+    /// The inputs that they are of, then those that their bytes are of.
+    inputs: Vec<usize>,
+    base: Option<usize>,
+    /// The map of each; none where the rows are as they are.
+    maps: Vec<Option<usize>>,
 }
 
 impl RowMaps {
@@ -83,38 +91,47 @@ impl RowMaps {
         rows: &[u64],
         sources: &mut [SourceTensor],
     ) -> Result<(), PlanError> {
-        // A replaced tensor is the adapter's: rows of it are found under the input that it is of.
-        let inputs: Vec<usize> = sources.iter().map(|source| source.input).collect();
-        let key = (inputs.iter().chain(present).copied().collect(), base);
-        let numbers = match self.known.iter().find(|(known, _)| *known == key) {
-            Some((_, numbers)) => numbers.clone(),
-            None => {
-                let maps = alignment.row_maps(present, base).map_err(PlanError::Vocabulary)?;
-                let mut numbers = Vec::with_capacity(maps.len());
-                for (mut map, rows) in maps.into_iter().zip(rows) {
-                    if map.runs == [(*rows, RowOrigin::Own(0))] {
-                        numbers.push(None);
-                        continue;
-                    }
-                    for (_, origin) in &mut map.runs {
-                        let RowOrigin::Mean(of) = origin else { continue };
-                        for (input, _) in of {
-                            let at = present.iter().position(|known| known == input);
-                            *input = at.map_or(*input, |at| inputs[at]);
-                        }
-                    }
-                    numbers.push(Some(self.maps.len()));
-                    self.maps.push(map);
-                }
-                self.known.push((key, numbers.clone()));
-                numbers
-            }
+        let inputs: Vec<usize> = present.iter().copied().chain(sources.iter().map(|source| source.input)).collect();
+        let known = self.known.iter().position(|known| known.inputs == inputs && known.base == base);
+        let known = match known {
+            Some(known) => known,
+            None => self.make(alignment, present, base, rows, inputs)?,
         };
-        for (source, number) in sources.iter_mut().zip(numbers) {
-            if number.is_some() {
-                source.assembly.get_or_insert_default().rows = number;
+        for (source, map) in sources.iter_mut().zip(&self.known[known].maps) {
+            if map.is_some() {
+                source.assembly.get_or_insert_default().rows = *map;
             }
         }
         Ok(())
+    }
+
+    fn make(
+        &mut self,
+        alignment: &Alignment,
+        present: &[usize],
+        base: Option<usize>,
+        rows: &[u64],
+        inputs: Vec<usize>,
+    ) -> Result<usize, PlanError> {
+        let made = alignment.row_maps(present, base).map_err(|error| PlanError::Vocabulary(Box::new(error)))?;
+        let mut maps = Vec::with_capacity(made.len());
+        for (mut map, rows) in made.into_iter().zip(rows) {
+            if map.runs == [(*rows, RowOrigin::Own(0))] {
+                maps.push(None);
+                continue;
+            }
+            // A replaced tensor's bytes are the adapter's: rows of it are found under that input.
+            for (_, origin) in &mut map.runs {
+                let RowOrigin::Mean(of) = origin else { continue };
+                for (input, _) in of {
+                    let at = present.iter().position(|known| known == input);
+                    *input = at.map_or(*input, |at| inputs[present.len() + at]);
+                }
+            }
+            maps.push(Some(self.maps.len()));
+            self.maps.push(map);
+        }
+        self.known.push(Known { inputs, base, maps });
+        Ok(self.known.len() - 1)
     }
 }

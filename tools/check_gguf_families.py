@@ -30,12 +30,15 @@ from transformers import (
 )
 
 WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}NUMBERS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LETTERS = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+END|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*END|\p{N}NUMBERS| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+TEKKEN = LETTERS.replace("END", "")
+GPT4O = LETTERS.replace("END", "(?i:'s|'t|'re|'ve|'m|'ll|'d)?")
 DIGITS = {"type": "Digits", "individual_digits": True}
 GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
 
 
-def split(numbers):
-    pattern = {"Regex": WORDS.replace("NUMBERS", numbers)}
+def split(numbers, words=WORDS):
+    pattern = {"Regex": words.replace("NUMBERS", numbers)}
     bytes_only = GPT2 | {"use_regex": False}
     cut = {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
     return {"type": "Sequence", "pretokenizers": [cut, bytes_only]}
@@ -114,6 +117,7 @@ LLAMA3 = dict(
     rope_type="llama3", rope_theta=500000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=128,
 )  # fmt: skip
+YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=128)
 BPE = 49152
 CASES = {
     "llama-smollm": (LlamaForCausalLM, LlamaConfig, dict(vocab_size=BPE, tie_word_embeddings=True),
@@ -125,6 +129,12 @@ CASES = {
                      lambda smol, out: byte_level(smol, out, split("{1,3}"))),
     "llama-biases": (LlamaForCausalLM, LlamaConfig, dict(vocab_size=1000, attention_bias=True, mlp_bias=True), pieces),
     "mistral": (MistralForCausalLM, MistralConfig, dict(vocab_size=1024, sliding_window=None), pieces_without_model),
+    "mistral-tekken": (MistralForCausalLM, MistralConfig, dict(vocab_size=BPE, head_dim=32, sliding_window=None),
+                       lambda smol, out: byte_level(smol, out, split("", TEKKEN), True, begin_with("<|im_start|>", 1))),
+    "llama-gpt-4o": (LlamaForCausalLM, LlamaConfig, dict(vocab_size=BPE),
+                     lambda smol, out: byte_level(smol, out, split("{1,3}", GPT4O))),
+    "qwen2-yarn": (Qwen2ForCausalLM, Qwen2Config, dict(vocab_size=BPE, rope_parameters=YARN),
+                   lambda smol, out: byte_level(smol, out, split(""))),
     "qwen2": (Qwen2ForCausalLM, Qwen2Config, dict(vocab_size=BPE + 128),
               lambda smol, out: byte_level(smol, out, split(""))),
     "qwen3": (Qwen3ForCausalLM, Qwen3Config, dict(vocab_size=BPE, head_dim=32, tie_word_embeddings=True),

@@ -31,6 +31,7 @@ fn settings_that_would_be_ignored_or_make_no_sense_are_refused() {
         ("quantization_config", json!({ "bits": 4 })),
         ("rope_scaling", json!({ "rope_type": "dynamic", "factor": 2 })),
         ("rope_scaling", json!({ "rope_type": "longrope" })),
+        ("rope_scaling", json!({ "rope_type": "yarn", "factor": 2, "attention_factor": 1.2 })),
     ] {
         let mut made = llama();
         made.set(key, value);

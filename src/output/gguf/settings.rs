@@ -105,12 +105,9 @@ enum Scaling {
 }
 
 /// Settings of YaRN beyond the factor: config.json's names, and GGUF's.
-const YARN: [(&str, &str); 4] = [
-    ("extrapolation_factor", "yarn_ext_factor"),
-    ("attention_factor", "yarn_attn_factor"),
-    ("beta_fast", "yarn_beta_fast"),
-    ("beta_slow", "yarn_beta_slow"),
-];
+const YARN: [(&str, &str); 2] = [("beta_fast", "yarn_beta_fast"), ("beta_slow", "yarn_beta_slow")];
+/// Settings of YaRN that llama.cpp has none for, or one of another meaning: its attention factor multiplies the usual one.
+const NOT_YARN: [&str; 4] = ["attention_factor", "mscale", "mscale_all_dim", "truncate"];
 
 /// Members of config.json, of one object in it.
 struct Reader<'a>(&'a Map<String, Value>);
@@ -319,6 +316,10 @@ fn rope(config: &Reader<'_>) -> Result<(Option<f64>, Scaling), GgufError> {
         Some("default") => Scaling::None,
         Some("linear") => Scaling::Linear { factor: factor()? },
         Some("yarn") => {
+            let other = NOT_YARN.into_iter().find_map(|key| Some((key, rope.get(key)?)));
+            if let Some((key, value)) = other.filter(|other| *other != ("truncate", &Value::Bool(true))) {
+                return Err(GgufError::UnsupportedSetting { key, found: value.to_string() });
+            }
             let mut more = Vec::new();
             for (from, to) in YARN {
                 more.extend(rope.float(from)?.map(|value| (to, value)));

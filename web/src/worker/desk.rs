@@ -135,7 +135,7 @@ impl Desk {
                 Request::Open { id, name, paths } => self.open(id, name, paths, &beside).await,
                 Request::Close { id } => self.state.borrow_mut().close(id),
                 Request::Plan { token, recipe, binding, options } => {
-                    say(&self.state.borrow_mut().plan(token, recipe, &binding, options));
+                    say(&self.state.borrow_mut().plan(token, *recipe, &binding, options));
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
                 Request::Cancel => {

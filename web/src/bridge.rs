@@ -110,7 +110,7 @@ impl Bridge {
     /// Plans a merge. Answered by [`Event::Planned`] or [`Event::PlanFailed`]; later requests have greater tokens.
     pub fn plan(&self, recipe: &Recipe, binding: BTreeMap<String, ModelId>, options: PlanOptions) -> PlanToken {
         let token = PlanToken(next(&self.0.tokens));
-        let request = Request::Plan { token, recipe: recipe.clone(), binding, options };
+        let request = Request::Plan { token, recipe: Box::new(recipe.clone()), binding, options };
         self.0.last_plan.replace(Some(request.clone()));
         self.0.send(request);
         token

@@ -55,7 +55,7 @@ pub enum Request {
         /// Names the answer.
         token: PlanToken,
         /// What to merge.
-        recipe: Recipe,
+        recipe: Box<Recipe>,
         /// The recipe's names and the models that stand for them.
         binding: BTreeMap<String, ModelId>,
         /// Seed and shard size; the desk fills in the metadata.

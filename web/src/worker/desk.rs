@@ -9,66 +9,23 @@ use std::rc::Rc;
 use js_sys::{Array, Date, Uint8Array};
 use merge_studio::kernel::BackendError;
 use merge_studio::model::tokenizer::TokenizerFiles;
-use merge_studio::model::{self, Folder, Model};
-use merge_studio::output;
-use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
+use merge_studio::model::{self, Folder};
+use merge_studio::plan::{self, Plan};
 use merge_studio::recipe::Recipe;
 use merge_studio::run::JobReport;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{File, MessageEvent, MessagePort};
 
-use super::finish::{Finished, SmallBlob, small_blobs};
-use super::merge::{Merge, limits, nothing_done, peak_memory};
+use super::finish::Finished;
+use super::merge::{Merge, nothing_done};
+use super::state::{Compute, Gpu, State};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
 use crate::protocol::{
     Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
 };
 use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
-
-/// A plan that can be run.
-struct Latest {
-    token: PlanToken,
-    recipe: Recipe,
-    plan: Rc<Plan>,
-}
-
-/// A compute worker.
-struct Compute {
-    port: MessagePort,
-    /// Whether it is the one that tries WebGPU.
-    gpu: bool,
-    /// Which of the result's files it hashes.
-    hashing: Option<usize>,
-}
-
-/// What is known of WebGPU.
-struct Gpu {
-    state: GpuState,
-    /// Whether a probe is under way: its worker listens to nothing until then.
-    probing: bool,
-}
-
-/// Everything the desk holds.
-struct State {
-    workers: u32,
-    ids: Vec<ModelId>,
-    models: Vec<Model>,
-    folders: Vec<Folder<WebFile>>,
-    /// The tokenizers of those models that a plan wanted to see, by the models' places.
-    tokenizers: BTreeMap<usize, TokenizerFiles>,
-    latest: Option<Latest>,
-    computes: BTreeMap<u32, Compute>,
-    gpu: Gpu,
-    merges: u32,
-    run_on: RunOn,
-    merge: Option<Merge>,
-    small: Vec<SmallBlob>,
-    /// The weight files of the running merge's inputs, an array an input.
-    sources: Array,
-    finished: Option<Finished>,
-}
 
 /// The desk. Requests wait in line; what compute workers say is dealt with at once.
 struct Desk {
@@ -140,7 +97,7 @@ impl Desk {
                 Request::Close { id } => self.state.borrow_mut().close(id),
                 Request::Plan { token, recipe, binding, options } => {
                     self.read_tokenizers(&recipe, &binding).await;
-                    say(&self.state.borrow_mut().plan(token, recipe, &binding, options));
+                    say(&self.state.borrow_mut().plan(token, *recipe, &binding, options));
                 }
                 Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
                 Request::Cancel => {
@@ -513,104 +470,6 @@ impl Desk {
         }
         self.store().clear().await;
         true
-    }
-}
-
-impl State {
-    fn close(&mut self, id: ModelId) {
-        if let Some(at) = self.ids.iter().position(|open| *open == id) {
-            self.ids.remove(at);
-            self.models.remove(at);
-            self.folders.remove(at);
-            self.tokenizers.clear();
-            // Its indexes no longer hold.
-            self.latest = None;
-        }
-    }
-
-    fn plan(
-        &mut self,
-        token: PlanToken,
-        recipe: Recipe,
-        binding: &BTreeMap<String, ModelId>,
-        mut options: PlanOptions,
-    ) -> Event {
-        let bound = self.bound(binding);
-        let inputs: Vec<(String, String)> = plan::input_names(&recipe)
-            .into_iter()
-            .filter_map(|name| {
-                let fingerprint = self.models.get(*bound.get(&name)?)?.fingerprint.clone();
-                Some((name, fingerprint))
-            })
-            .collect();
-        options.metadata = output::metadata(&recipe, options.seed, &inputs);
-        match plan::plan(&recipe, &self.models, &bound, &self.tokenizers, &options) {
-            Ok(plan) => {
-                let event = Event::Planned {
-                    token,
-                    plan: Box::new(plan.clone()),
-                    peak_memory: peak_memory(&plan, self.workers),
-                };
-                self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
-                event
-            }
-            Err(error) => self.unplanned(token, error),
-        }
-    }
-
-    /// From the recipe's names to places in the lists of models and folders.
-    fn bound(&self, binding: &BTreeMap<String, ModelId>) -> BTreeMap<String, usize> {
-        let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
-        let mut bound = BTreeMap::new();
-        bound.extend(binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))));
-        bound
-    }
-
-    fn unplanned(&mut self, token: PlanToken, error: PlanError) -> Event {
-        self.latest = None;
-        Event::PlanFailed { token, error }
-    }
-
-    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
-    fn prepare(&mut self, token: PlanToken) -> Result<(Rc<Plan>, Vec<SmallBlob>, Vec<RunNotice>), MergeError> {
-        let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
-        let small = output::small_files(&latest.plan, &latest.recipe, &self.models, &self.tokenizers)
-            .map_err(MergeError::Files)?;
-        let notices = small.notices.into_iter().map(RunNotice::Files).collect();
-        let small = small_blobs(small.files, &latest.plan, &self.folders)?;
-        let weights = latest.plan.inputs.iter().map(|input| {
-            match (self.folders.get(input.model), self.models.get(input.model)) {
-                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
-                _ => Array::new(),
-            }
-        });
-        self.sources = weights.collect();
-        Ok((latest.plan.clone(), small, notices))
-    }
-
-    /// Sends a worker the running merge, if there is one.
-    fn prepare_compute(&self, number: u32) {
-        let (Some(merge), Some(compute)) = (&self.merge, self.computes.get(&number)) else { return };
-        let on_gpu = merge.gpu && compute.gpu;
-        let inputs = merge.plan.inputs.len();
-        let message = ToCompute::Prepare {
-            merge: merge.number,
-            plan: Box::new((*merge.plan).clone()),
-            // Beside a GPU the other workers only copy.
-            limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
-            gpu: on_gpu,
-        };
-        // Not from the models: one of them may have been closed meanwhile.
-        wire::post(&compute.port, &message, Some(&self.sources), None);
-    }
-
-    /// A worker is gone; what it was hashing is hashed by another.
-    fn forget(&mut self, number: u32) {
-        let Some(compute) = self.computes.remove(&number) else { return };
-        compute.port.close();
-        if let (Some(file), Some(finished)) = (compute.hashing, &mut self.finished) {
-            finished.again(file);
-        }
     }
 }
 

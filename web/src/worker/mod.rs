@@ -8,6 +8,7 @@ mod finish;
 mod hash;
 mod merge;
 mod panic;
+mod state;
 
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};

@@ -1,0 +1,162 @@
+//! Everything the desk holds: models and their files, the latest plan, workers, the running merge and what one left.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use js_sys::Array;
+use merge_studio::model::tokenizer::TokenizerFiles;
+use merge_studio::model::{Folder, Model};
+use merge_studio::output;
+use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
+use merge_studio::recipe::Recipe;
+use web_sys::MessagePort;
+
+use super::finish::{Finished, SmallBlob, small_blobs};
+use super::merge::{Merge, limits, peak_memory};
+use crate::io::WebFile;
+use crate::protocol::{Event, GpuState, MergeError, ModelId, PlanToken, RunNotice, RunOn};
+use crate::wire::{self, ToCompute};
+
+/// A plan that can be run.
+pub(super) struct Latest {
+    pub(super) token: PlanToken,
+    pub(super) recipe: Recipe,
+    pub(super) plan: Rc<Plan>,
+}
+
+/// A compute worker.
+pub(super) struct Compute {
+    pub(super) port: MessagePort,
+    /// Whether it is the one that tries WebGPU.
+    pub(super) gpu: bool,
+    /// Which of the result's files it hashes.
+    pub(super) hashing: Option<usize>,
+}
+
+/// What is known of WebGPU.
+pub(super) struct Gpu {
+    pub(super) state: GpuState,
+    /// Whether a probe is under way: its worker listens to nothing until then.
+    pub(super) probing: bool,
+}
+
+/// Everything the desk holds.
+pub(super) struct State {
+    pub(super) workers: u32,
+    pub(super) ids: Vec<ModelId>,
+    pub(super) models: Vec<Model>,
+    pub(super) folders: Vec<Folder<WebFile>>,
+    /// The tokenizers of those models that a plan wanted to see, by the models' places.
+    pub(super) tokenizers: BTreeMap<usize, TokenizerFiles>,
+    pub(super) latest: Option<Latest>,
+    pub(super) computes: BTreeMap<u32, Compute>,
+    pub(super) gpu: Gpu,
+    pub(super) merges: u32,
+    pub(super) run_on: RunOn,
+    pub(super) merge: Option<Merge>,
+    pub(super) small: Vec<SmallBlob>,
+    /// The weight files of the running merge's inputs, an array an input.
+    pub(super) sources: Array,
+    pub(super) finished: Option<Finished>,
+}
+
+impl State {
+    pub(super) fn close(&mut self, id: ModelId) {
+        if let Some(at) = self.ids.iter().position(|open| *open == id) {
+            self.ids.remove(at);
+            self.models.remove(at);
+            self.folders.remove(at);
+            self.tokenizers.clear();
+            // Its indexes no longer hold.
+            self.latest = None;
+        }
+    }
+
+    pub(super) fn plan(
+        &mut self,
+        token: PlanToken,
+        recipe: Recipe,
+        binding: &BTreeMap<String, ModelId>,
+        mut options: PlanOptions,
+    ) -> Event {
+        let bound = self.bound(binding);
+        let inputs: Vec<(String, String)> = plan::input_names(&recipe)
+            .into_iter()
+            .filter_map(|name| {
+                let fingerprint = self.models.get(*bound.get(&name)?)?.fingerprint.clone();
+                Some((name, fingerprint))
+            })
+            .collect();
+        options.metadata = output::metadata(&recipe, options.seed, &inputs);
+        match plan::plan(&recipe, &self.models, &bound, &self.tokenizers, &options) {
+            Ok(plan) => {
+                let event = Event::Planned {
+                    token,
+                    plan: Box::new(plan.clone()),
+                    peak_memory: peak_memory(&plan, self.workers),
+                };
+                self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
+                event
+            }
+            Err(error) => self.unplanned(token, error),
+        }
+    }
+
+    /// From the recipe's names to places in the lists of models and folders.
+    pub(super) fn bound(&self, binding: &BTreeMap<String, ModelId>) -> BTreeMap<String, usize> {
+        let index = |id: &ModelId| self.ids.iter().position(|open| open == id);
+        let mut bound = BTreeMap::new();
+        bound.extend(binding.iter().filter_map(|(name, id)| Some((name.clone(), index(id)?))));
+        bound
+    }
+
+    pub(super) fn unplanned(&mut self, token: PlanToken, error: PlanError) -> Event {
+        self.latest = None;
+        Event::PlanFailed { token, error }
+    }
+
+    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
+    pub(super) fn prepare(
+        &mut self,
+        token: PlanToken,
+    ) -> Result<(Rc<Plan>, Vec<SmallBlob>, Vec<RunNotice>), MergeError> {
+        let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
+        let small = output::small_files(&latest.plan, &latest.recipe, &self.models, &self.tokenizers)
+            .map_err(MergeError::Files)?;
+        let notices = small.notices.into_iter().map(RunNotice::Files).collect();
+        let small = small_blobs(small.files, &latest.plan, &self.folders)?;
+        let weights = latest.plan.inputs.iter().map(|input| {
+            match (self.folders.get(input.model), self.models.get(input.model)) {
+                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+                _ => Array::new(),
+            }
+        });
+        self.sources = weights.collect();
+        Ok((latest.plan.clone(), small, notices))
+    }
+
+    /// Sends a worker the running merge, if there is one.
+    pub(super) fn prepare_compute(&self, number: u32) {
+        let (Some(merge), Some(compute)) = (&self.merge, self.computes.get(&number)) else { return };
+        let on_gpu = merge.gpu && compute.gpu;
+        let inputs = merge.plan.inputs.len();
+        let message = ToCompute::Prepare {
+            merge: merge.number,
+            plan: Box::new((*merge.plan).clone()),
+            // Beside a GPU the other workers only copy.
+            limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
+            gpu: on_gpu,
+        };
+        // Not from the models: one of them may have been closed meanwhile.
+        wire::post(&compute.port, &message, Some(&self.sources), None);
+    }
+
+    /// A worker is gone; what it was hashing is hashed by another.
+    pub(super) fn forget(&mut self, number: u32) {
+        let Some(compute) = self.computes.remove(&number) else { return };
+        compute.port.close();
+        if let (Some(file), Some(finished)) = (compute.hashing, &mut self.finished) {
+            finished.again(file);
+        }
+    }
+}

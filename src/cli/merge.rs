@@ -225,12 +225,11 @@ pub(super) fn stop_on_interrupt() -> anyhow::Result<()> {
 fn check_fingerprints(plan: &Plan, link: &Link) -> Result<(), Failure> {
     for expected in &link.inputs {
         let Some(fingerprint) = &expected.fingerprint else { continue };
-        let Some(input) = plan.inputs.iter().find(|input| input.name == expected.name) else { continue };
-        if input.fingerprint != *fingerprint {
+        let folders = plan.folders();
+        let Some((name, found)) = folders.into_iter().find(|(name, _)| *name == expected.name) else { continue };
+        if found != fingerprint {
             return Err(Failure::Model(anyhow!(
-                "{} is not the model that the link was made with: its fingerprint is {}, the link says {fingerprint}",
-                input.name,
-                input.fingerprint
+                "{name} is not the model that the link was made with: its fingerprint is {found}, the link says {fingerprint}"
             )));
         }
     }
@@ -286,14 +285,14 @@ fn finished_link(prepared: &Prepared, tally: &Tally, hashes: &BTreeMap<String, S
 
 /// The link of a merge that has not run.
 pub(super) fn link(prepared: &Prepared) -> Link {
-    let input = |input: &plan::PlannedInput| LinkInput {
-        name: input.name.clone(),
-        fingerprint: Some(input.fingerprint.clone()),
+    let input = |(name, fingerprint): (&str, &str)| LinkInput {
+        name: name.to_owned(),
+        fingerprint: Some(fingerprint.to_owned()),
     };
     Link {
         recipe: prepared.loaded.text.clone(),
         seed: prepared.plan.seed,
-        inputs: prepared.plan.inputs.iter().map(input).collect(),
+        inputs: prepared.plan.folders().into_iter().map(input).collect(),
         output: None,
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use merge_studio::method;
 use merge_studio::model::Model;
 use merge_studio::output;
-use merge_studio::plan::{Job, Plan, Rule};
+use merge_studio::plan::{Job, Plan, Rule, SourceTensor};
 use merge_studio::recipe::{
     BaseUse, DefaultValue, Link, MethodInfo, ParameterInfo, ParameterKind, Scope, Value, write,
 };
@@ -198,9 +198,10 @@ fn shape(shape: &[u64]) -> String {
 /// The rule of a tensor in a line: where it comes from, with which parameters.
 fn how(plan: &Plan, job: &Job) -> String {
     let name = |index: usize| plan.inputs[job.sources[index].input].name.as_str();
+    let made = |index: usize| made_of(&job.sources[index], &job.name);
     let Rule::Merge(rule) = &job.rule else {
         let reason = if let Rule::Copy(reason) = job.rule { words::copy_reason(reason) } else { "" };
-        return format!("copied from {}: {reason}", name(0));
+        return format!("copied from {}{}: {reason}", name(0), made(0));
     };
     let sources: Vec<String> = (0..job.sources.len())
         .map(|index| {
@@ -208,11 +209,25 @@ fn how(plan: &Plan, job: &Job) -> String {
             let values = rule.parameters.inputs.get(index).into_iter().flatten();
             let words: Vec<String> = values.map(|(key, value)| format!("{key} {}", plain(value))).collect();
             let inside = [base.to_owned(), words.join(", ")].into_iter().filter(|part| !part.is_empty());
-            format!("{} ({})", name(index), inside.collect::<Vec<_>>().join(", ")).replace(" ()", "")
+            format!("{}{} ({})", name(index), made(index), inside.collect::<Vec<_>>().join(", ")).replace(" ()", "")
         })
         .collect();
     let shared = rule.parameters.shared.iter().map(|(key, value)| format!("; {key} {}", plain(value)));
     sources.join(" + ") + &shared.collect::<String>()
+}
+
+/// What a source is, if not the tensor called `name` as it lies in the file.
+fn made_of(source: &SourceTensor, name: &str) -> String {
+    let mut words = if source.name == name { String::new() } else { format!(" {}", source.name) };
+    if let Some(assembly) = &source.assembly {
+        if let Some(change) = &assembly.change {
+            words.push_str(&format!(", changed by {} · rank {}", change.scale, change.rank));
+        }
+        if assembly.rows.is_some() {
+            words.push_str(", rows aligned");
+        }
+    }
+    words
 }
 
 fn plain(value: &Value) -> String {

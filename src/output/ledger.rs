@@ -57,6 +57,15 @@ fn tensor(plan: &Plan, job: &Job) -> Json {
             entry.insert("tensor".into(), json!(source.name));
         }
         entry.insert("dtype".into(), json!(source.dtype));
+        if let Some(assembly) = &source.assembly {
+            if let Some(change) = &assembly.change {
+                let adapter = plan.inputs.get(change.down.input).map(|input| &input.name);
+                entry.insert("adapter".into(), json!({ "input": adapter, "rank": change.rank, "scale": change.scale }));
+            }
+            if assembly.rows.is_some() {
+                entry.insert("rows".into(), json!("aligned"));
+            }
+        }
         if let Rule::Merge(rule) = &job.rule {
             if rule.base == Some(index) {
                 entry.insert("base".into(), json!(true));

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::DType;
 use crate::kernel::{Float, Precision};
 use crate::method::{CoinKey, Resolved};
+use crate::recipe::split_adapter;
 
 /// A merge, ready to run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,21 @@ pub struct Plan {
     pub layers: Vec<SectionLayers>,
     /// Where rows of vocabularies come from; [`Assembly::rows`] counts in it.
     pub row_maps: Vec<RowMap>,
+}
+
+impl Plan {
+    /// The folders behind the inputs, by the names that the recipe has for them, with their fingerprints; each once. What is written
+    /// `model+adapter` is two.
+    pub fn folders(&self) -> Vec<(&str, &str)> {
+        let mut folders: Vec<(&str, &str)> = Vec::new();
+        for input in &self.inputs {
+            let name = split_adapter(&input.name).0;
+            if folders.iter().all(|(known, _)| *known != name) {
+                folders.push((name, &input.fingerprint));
+            }
+        }
+        folders
+    }
 }
 
 /// One input of a plan.

@@ -485,11 +485,11 @@ impl State {
 /// The link that reproduces `outcome`.
 pub fn link_to(outcome: &Outcome) -> Link {
     let Started { plan, recipe, seed } = &outcome.started;
-    let input = |input: &plan::PlannedInput| LinkInput {
-        name: input.name.clone(),
-        fingerprint: Some(input.fingerprint.clone()),
+    let input = |(name, fingerprint): (&str, &str)| LinkInput {
+        name: name.to_owned(),
+        fingerprint: Some(fingerprint.to_owned()),
     };
-    let inputs = plan.inputs.iter().map(input).collect();
+    let inputs = plan.folders().into_iter().map(input).collect();
     Link { recipe: recipe.clone(), seed: *seed, inputs, output: outcome.output.clone() }
 }
 

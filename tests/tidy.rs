@@ -243,6 +243,39 @@ fn no_text_names_the_machine_it_was_written_on() {
     none(&offences);
 }
 
+#[test]
+fn every_difference_from_mergekit_is_shown_by_what_is_named() {
+    let page = fs::read_to_string(root().join("docs/mergekit.md")).unwrap();
+    let (_, differences) = page.split_once("## Where we differ").unwrap();
+    let code: String = files(".", &[".rs"]).iter().map(|path| fs::read_to_string(path).unwrap_or_default()).collect();
+    let cases: Vec<String> = fs::read_dir(root().join("tests/golden/cases"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    let is_there = |name: &str| {
+        let golden = |case: &String| match name.split_once('*') {
+            Some((start, end)) => case.starts_with(start) && case.ends_with(end),
+            None => case == name,
+        };
+        code.contains(&format!("fn {name}("))
+            || code.contains(&format!("\"{name}\""))
+            || cases.iter().any(golden)
+            || root().join(name).is_file()
+    };
+    let rows: Vec<&str> = differences.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 20, "{} rows are too few to be all", rows.len());
+    let shown = |row: &&str| row.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default().to_owned();
+    let mut offences = Vec::new();
+    for row in rows.iter().map(shown) {
+        let names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() {
+            offences.push(format!("{row}: names no test"));
+        }
+        offences.extend(names.into_iter().filter(|name| !is_there(name)).map(|name| format!("{name} is nowhere")));
+    }
+    none(&offences);
+}
+
 /// Whether an absolute path under `folder` stands in `line`: not one that ends in it, like `docs/work/`.
 fn names_path(line: &str, folder: &str) -> bool {
     line.match_indices(folder)

@@ -33,9 +33,12 @@ pub fn plan(
         method::find(&recipe.merge_method).ok_or_else(|| PlanError::UnknownMethod(recipe.merge_method.clone()))?;
     let info = method.info();
     let inputs = groups::inputs(recipe, models, binding)?;
-    let donor = recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
+    if inputs.is_empty() {
+        return Err(PlanError::NothingToMerge);
+    }
+    let named_base = recipe.base_model.as_ref().and_then(|base| inputs.iter().position(|input| input.name == *base));
     let alignment = sources::align(recipe, &inputs, tokenizers)?;
-    let donor = donor.unwrap_or(0);
+    let donor = named_base.unwrap_or(0);
     let planner = Planner { recipe, method, info, inputs, donor, alignment, seed: options.seed };
     let mut draft = Draft::default();
     for part in recipe.parts() {

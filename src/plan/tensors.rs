@@ -70,6 +70,7 @@ pub(super) fn wanted<'g, 'a>(
         let head = members.iter().position(|member| member.input == donor);
         let rest = (0..members.len()).filter(|member| Some(*member) != head);
         let mut taken: BTreeSet<(usize, &str)> = BTreeSet::new();
+        let mut outputs: BTreeSet<String> = BTreeSet::new();
         for member in head.into_iter().chain(rest) {
             let own = &stretches[member];
             for &name in &ordered[members[member].input] {
@@ -81,6 +82,10 @@ pub(super) fn wanted<'g, 'a>(
                     continue;
                 }
                 let output = own.layer.map_or_else(|| name.to_owned(), |(_, out)| own.family.with_layer(name, out));
+                // Two spellings of a layer's number (`7` and `07`) are one name in the output: the first counts.
+                if !outputs.insert(output.clone()) {
+                    continue;
+                }
                 for (other, stretch) in stretches.iter().enumerate() {
                     // A head may be read from the embedding it is tied to; that does not use the embedding up.
                     if let Some((alias, _)) = stretch.model.find(&stretch.lookup(&output))
@@ -89,7 +94,8 @@ pub(super) fn wanted<'g, 'a>(
                         taken.insert((other, alias));
                     }
                 }
-                let lookups = stretches.iter().map(|stretch| stretch.lookup(&output)).collect();
+                let mut lookups: Vec<String> = stretches.iter().map(|stretch| stretch.lookup(&output)).collect();
+                name.clone_into(&mut lookups[member]);
                 wanted.push(Wanted { t: t(&output), name: output, group, lookups });
             }
         }

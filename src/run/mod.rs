@@ -24,7 +24,7 @@ use crate::kernel::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use crate::kernel::gpu::Gpu;
 use crate::kernel::{BLOCK, BackendError, BackendKind};
-use crate::plan::{Plan, Rule, SourceTensor};
+use crate::plan::{Job, Plan, Rule, SourceTensor};
 
 /// Where merged bytes go.
 #[allow(async_fn_in_trait)] // Every host runs a job on one thread: natively `block_on`, in a page a worker.
@@ -60,11 +60,17 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most that one job holds at a time: raw inputs and one window of output, in bytes. A job whose sources are put together
-    /// (an adapter's change, rows of vocabularies) holds up to five windows more, and the lines of the changes.
+    /// The most that one job holds at a time: raw inputs and one window of output, in bytes.
     pub fn peak(&self, inputs: usize) -> u64 {
         let window = self.window as u64 * 8;
         self.keep.max(window * inputs as u64) + window
+    }
+
+    /// What a job holds besides if its sources are put together: five windows, and the lines of an adapter's change.
+    pub fn assembling(&self, job: &Job) -> u64 {
+        let assemblies = || job.sources.iter().filter_map(|source| source.assembly.as_ref());
+        let lines = assemblies().filter_map(|assembly| Some(assembly.change.as_ref()?.down.len)).sum::<u64>();
+        if assemblies().next().is_some() { self.window as u64 * 8 * 5 + lines } else { 0 }
     }
 }
 

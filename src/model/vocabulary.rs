@@ -15,7 +15,8 @@ impl Vocabulary {
         let text = std::str::from_utf8(tokenizer).map_err(|error| error.to_string())?;
         let raw = Raw::parse(text)?;
         // Added tokens may stand in the model's vocabulary as well; a set counts them once.
-        let mut tokens: BTreeSet<(u64, String)> = raw.tokens.into_iter().map(|(token, id)| (id, token)).collect();
+        let mut tokens: BTreeSet<(u64, String)> = BTreeSet::new();
+        tokens.extend(raw.tokens.into_iter().map(|(token, id)| (id, token)));
         tokens.extend(raw.added.into_iter().map(|token| (token.id, token.content)));
         let mut hash = Sha256::new();
         for (id, token) in &tokens {

@@ -3,7 +3,7 @@
 //! A token has the row of its own in each model that has the token. For the others its row comes from the recipe's rule, or from
 //! the only model that has it, from the base, or it is the mean of all that have it; a token that no model has is zeros.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -449,8 +449,10 @@ pub fn tokenizers_wanted(recipe: &Recipe, models: &[Model], binding: &BTreeMap<S
         }
     }
     let hash = |index: usize| models[index].vocabulary.as_ref().map(|vocabulary| &vocabulary.sha256);
-    let known: BTreeSet<_> = bound.iter().filter_map(|index| hash(*index)).collect();
-    if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || known.len() > 1 { bound } else { Vec::new() }
+    let mut hashes = bound.iter().filter_map(|index| hash(*index));
+    let first = hashes.next();
+    let differ = hashes.any(|hash| Some(hash) != first);
+    if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || differ { bound } else { Vec::new() }
 }
 
 /// The alignment behind a plan, once more.
@@ -464,10 +466,11 @@ pub fn of_plan(
     tokenizers: &BTreeMap<usize, TokenizerFiles>,
 ) -> Result<Option<Alignment>, VocabularyError> {
     let Some(rule) = &recipe.tokenizer else { return Ok(None) };
-    let adapters: BTreeSet<usize> = plan.inputs.iter().filter_map(|input| input.adapter).collect();
-    let merged = plan.inputs.iter().enumerate().filter(|(number, _)| !adapters.contains(number));
-    let known: Vec<VocabularyInput> = merged
-        .filter_map(|(_, input)| {
+    // Adapters stand behind the inputs.
+    let merged = plan.inputs.iter().filter_map(|input| input.adapter).min().unwrap_or(plan.inputs.len());
+    let known: Vec<VocabularyInput> = plan.inputs[..merged]
+        .iter()
+        .filter_map(|input| {
             Some(VocabularyInput::of(&input.name, models.get(input.model)?, tokenizers.get(&input.model)))
         })
         .collect();
@@ -499,8 +502,8 @@ pub(super) fn differences(
             let (mut count, mut first) = (0, Vec::new());
             let donors = donors.get_or_insert_with(|| by_id(&inputs[donor]));
             if let (Some(donors), Some(theirs)) = (donors, by_id(input)) {
-                let ids: BTreeSet<u64> = donors.keys().chain(theirs.keys()).copied().collect();
-                for id in ids.into_iter().filter(|id| donors.get(id) != theirs.get(id)) {
+                let ends = donors.keys().chain(theirs.keys()).max().map_or(0, |last| last + 1);
+                for id in (0..ends).filter(|id| donors.get(id) != theirs.get(id)) {
                     count += 1;
                     if first.len() < NAMED {
                         let (donor, input) = (donors.get(&id).cloned(), theirs.get(&id).cloned());

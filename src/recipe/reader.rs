@@ -10,7 +10,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as RawSpan, StrInpu
 
 use super::problem::{Feature, Fix, FixKind, Problem, ProblemKind};
 use super::scalar::{self, Scalar};
-use super::span::{Edit, Lines, Span};
+use super::span::{Edit, Lines, Span, sort_short};
 
 /// Longest text, in bytes. A recipe for a hundred models has some ten thousand.
 const MAX_BYTES: usize = 1 << 18;
@@ -94,7 +94,7 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
             if let Some(problem) = first_tab(&lines, &opaque) {
                 return (None, vec![problem]);
             }
-            problems.sort_by_key(Problem::span);
+            sort_short(&mut problems, |one, other| one.span() > other.span());
             (Some(node), problems)
         }
         // A tab explains most of the errors in a text that has one; the parser words them otherwise.

@@ -67,7 +67,9 @@ impl TokenizerFiles {
 
     /// The names of all files, sorted.
     pub fn names(&self) -> BTreeSet<&str> {
-        self.texts.keys().chain(&self.others).map(String::as_str).collect()
+        let mut names = BTreeSet::new();
+        names.extend(self.texts.keys().chain(&self.others).map(String::as_str));
+        names
     }
 
     /// The text of a file that is there.

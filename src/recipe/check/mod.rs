@@ -15,7 +15,7 @@ use super::describe::MethodInfo;
 use super::problem::{Expected, Found, Place, Problem, ProblemKind, Severity};
 use super::reader::{self, Data, Map, Node};
 use super::scalar::{self, Scalar};
-use super::span::{Lines, Span};
+use super::span::{Lines, Span, sort_short};
 use super::suggest::suggest;
 use super::{FloatName, Recipe};
 use parameters::Owner;
@@ -57,7 +57,7 @@ pub(super) fn draft(text: &str, methods: &[MethodInfo]) -> (Option<Recipe>, Vec<
     let mut checker = Checker { lines: &lines, methods, root: map, problems };
     let recipe = root.as_ref().and_then(|root| checker.recipe(root));
     let mut problems = checker.problems;
-    problems.sort_by_key(Problem::span);
+    sort_short(&mut problems, |one, other| one.span() > other.span());
     (recipe, said_once(problems))
 }
 

@@ -11,6 +11,7 @@ mod groups;
 mod layout;
 mod parameters;
 mod sources;
+mod stages;
 mod tensors;
 pub mod vocabulary;
 
@@ -20,6 +21,7 @@ mod tests;
 pub use build::{float_of, plan};
 pub use error::{Expected, PlanError};
 pub use groups::input_names;
+pub use stages::{PlannedStage, last_use, stage_binding};
 pub use vocabulary::tokenizers_wanted;
 
 use std::collections::BTreeMap;
@@ -53,6 +55,8 @@ pub struct Plan {
     pub layers: Vec<SectionLayers>,
     /// Where rows of vocabularies come from; [`Assembly::rows`] counts in it.
     pub row_maps: Vec<RowMap>,
+    /// What is merged before it, in this order, to be an input of it or of a later one of these. Empty for one document.
+    pub stages: Vec<PlannedStage>,
 }
 
 /// One input of a plan.
@@ -261,6 +265,13 @@ pub enum PlanNotice {
         tensor: String,
         /// Names of the inputs that lack it.
         inputs: Vec<String>,
+    },
+    /// Something about a merge before this one.
+    InStage {
+        /// The stage's name.
+        stage: String,
+        /// What.
+        notice: Box<PlanNotice>,
     },
     /// The donor has no config.json, so the output has none.
     NoConfig {

@@ -450,7 +450,9 @@ pub fn tokenizers_wanted(recipe: &Recipe, models: &[Model], binding: &BTreeMap<S
     }
     let hash = |index: usize| models[index].vocabulary.as_ref().map(|vocabulary| &vocabulary.sha256);
     let known: BTreeSet<_> = bound.iter().filter_map(|index| hash(*index)).collect();
-    if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || known.len() > 1 { bound } else { Vec::new() }
+    let asks = |recipe: &Recipe| recipe.tokenizer.is_some() || recipe.chat_template.is_some();
+    let asked = asks(recipe) || recipe.stages.iter().any(|stage| asks(&stage.recipe));
+    if asked || known.len() > 1 { bound } else { Vec::new() }
 }
 
 /// The alignment behind a plan, once more.

@@ -45,12 +45,19 @@ impl Plan {
 
     /// The most bytes of stages' results that are kept at one time, beside the output.
     pub fn kept_at_most(&self) -> u64 {
-        // While merge number `at` runs, what it makes is there as well, but for the output.
-        let during = |at: usize| {
-            let there = self.stages.iter().enumerate().filter(|(made, stage)| *made <= at && at <= stage.until);
-            there.map(|(_, stage)| stage.len).fold(0, u64::saturating_add)
-        };
-        (0..=self.stages.len()).map(during).max().unwrap_or(0)
+        (0..=self.stages.len()).map(|at| self.kept_during(at)).max().unwrap_or(0)
+    }
+
+    /// The most bytes of weight files that are there at one time: stages' results, and at the end the output.
+    pub fn disk_at_most(&self) -> u64 {
+        let output = self.files.iter().map(|file| file.len).fold(0, u64::saturating_add);
+        self.kept_at_most().max(self.kept_during(self.stages.len()).saturating_add(output))
+    }
+
+    /// Bytes of stages' results while merge number `at` runs, what it makes itself among them.
+    fn kept_during(&self, at: usize) -> u64 {
+        let there = self.stages.iter().enumerate().filter(|(made, stage)| *made <= at && at <= stage.until);
+        there.map(|(_, stage)| stage.len).fold(0, u64::saturating_add)
     }
 }
 

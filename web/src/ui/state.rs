@@ -489,7 +489,7 @@ pub fn link_to(outcome: &Outcome) -> Link {
         name: input.name.clone(),
         fingerprint: Some(input.fingerprint.clone()),
     };
-    let inputs = plan.inputs.iter().map(input).collect();
+    let inputs = plan.models().into_iter().map(input).collect();
     Link { recipe: recipe.clone(), seed: *seed, inputs, output: outcome.output.clone() }
 }
 

@@ -97,8 +97,6 @@ fn what_is_still_to_come_is_refused_by_name() {
         &linear("base_model: {model: a, override_architecture: X}"),
         &[(7, 24, Kind::NotSupported { feature })],
     );
-    let feature = Feature::SeveralDocuments;
-    assert_problems(&linear("---\nmodels: []\n"), &[(7, 1, Kind::NotSupported { feature })]);
 }
 
 #[test]

@@ -34,6 +34,7 @@ from safetensors.torch import load_file, save_file
 
 import golden_lora  # noqa: F401  (it adds to CASES)
 import golden_slices  # noqa: F401
+import golden_stages
 import golden_tokenizer
 from golden_cases import CASES
 
@@ -349,17 +350,19 @@ def merge(recipe, out):
     from mergekit.config import MergeConfiguration
     from mergekit.merge import MergeOptions, run_merge
 
-    config = MergeConfiguration.model_validate(yaml.safe_load(recipe))
     cache = tempfile.mkdtemp(dir=out.parent.parent)  # an adapter is merged into its base before anything else
     options = MergeOptions(copy_tokenizer=False, write_model_card=False, quiet=True, random_seed=0, lora_merge_cache=cache)
-    run_merge(config, str(out), options)
+    if len(golden_stages.documents(recipe)) > 1:
+        golden_stages.run(recipe, out, options)
+    else:
+        run_merge(MergeConfiguration.model_validate(yaml.safe_load(recipe)), str(out), options)
     return load_file(out / "model.safetensors"), json.loads((out / "config.json").read_text())
 
 
 def sparse_expectation(recipe, tolerance):
     """The first methods' cases are kept whole; of the others every fifth element says as much, and coins need all of them."""
     whole = ("linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties")
-    recipe = yaml.safe_load(recipe)
+    recipe = golden_stages.documents(recipe)[-1]
     return (recipe["merge_method"] not in whole or "models" not in recipe) and not tolerance.get("statistics")
 
 

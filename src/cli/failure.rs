@@ -37,6 +37,11 @@ impl Failure {
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
+            PlanError::InStage { stage, error } => match Self::from(*error) {
+                Self::Model(error) => Self::Model(error.context(stage)),
+                Self::Recipe(error) => Self::Recipe(error.context(stage)),
+                other => other,
+            },
             PlanError::LayersDiffer { .. }
             | PlanError::LayerRange { .. }
             | PlanError::NoSuchModule { .. }
@@ -48,6 +53,7 @@ impl From<PlanError> for Failure {
             | PlanError::UnsupportedType { .. }
             | PlanError::MissingInBase { .. }
             | PlanError::MissingTensor { .. }
+            | PlanError::StageFiles { .. }
             | PlanError::NothingToMerge => Self::Model(error.into()),
             _ => Self::Recipe(error.into()),
         }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow, bail};
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
-use merge_studio::output::{self, Content, output_hash};
+use merge_studio::output::{self, Content, SmallFile, StagePlan, Staged, output_hash};
 use merge_studio::plan::{self, Plan, PlanOptions};
 use merge_studio::recipe::{Link, LinkInput};
 use sha2::{Digest, Sha256};
@@ -21,22 +21,25 @@ use super::failure::{Failure, warn};
 use super::files::{FileSource, STOP, WeightFiles};
 use super::models::{self, Opened, Places};
 use super::progress::Progress;
-use super::publish::{Draft, FileDraft};
+use super::publish::{Draft, FileDraft, Scratch};
 use super::recipe::{self, Loaded};
 use super::workers::{Crew, Tally, input_bytes};
-use super::{Device, GgufKind, MergeArgs, ReadingArgs, gguf, show, words};
+use super::{Device, GgufKind, MergeArgs, ReadingArgs, gguf, show, stages, words};
 
 /// Set by Ctrl-C and its like, as opposed to a failure.
 pub(super) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// A recipe with its models and plan: everything before the first weight is read.
+/// A recipe with its models and plans: everything before the first weight is read.
 pub(super) struct Prepared {
     pub(super) loaded: Loaded,
+    /// The folders are of the models that are there; the models behind them are the stages' results.
     pub(super) opened: Opened,
+    /// What is merged before it.
+    pub(super) stages: Vec<StagePlan>,
     pub(super) plan: Plan,
 }
 
-/// Opens the models of a recipe and plans the merge.
+/// Opens the models of a recipe and plans the merge and its stages.
 pub(super) fn prepare(
     loaded: Loaded,
     folder: Option<&Path>,
@@ -46,26 +49,21 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Failure> {
     let names = plan::input_names(&loaded.recipe);
     let mut opened = models::open_all(&names, &Places { recipe: folder, models: reading.models.as_deref() })?;
-    let inputs: Vec<(String, String)> = names
-        .into_iter()
-        .map(|name| {
-            let fingerprint = opened.models[opened.binding[&name]].fingerprint.clone();
-            (name, fingerprint)
-        })
-        .collect();
-    let metadata = output::metadata(&loaded.recipe, seed, &inputs);
-    let options = PlanOptions { seed, shard_size, metadata };
+    let options = PlanOptions { seed, shard_size, ..PlanOptions::default() };
     opened.read_tokenizers(&loaded.recipe)?;
-    let plan = plan::plan(&loaded.recipe, &opened.models, &opened.binding, &opened.tokenizers, &options)?;
+    let (models, tokenizers) = (std::mem::take(&mut opened.models), std::mem::take(&mut opened.tokenizers));
+    let staged = output::plan_all(&loaded.recipe, models, &opened.binding, tokenizers, &options)?;
+    let Staged { stages, plan, models, tokenizers } = staged;
+    (opened.models, opened.tokenizers) = (models, tokenizers);
     for notice in &plan.notices {
         warn(words::plan_notice(notice));
     }
-    Ok(Prepared { loaded, opened, plan })
+    Ok(Prepared { loaded, opened, stages, plan })
 }
 
 pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
     let began = Instant::now();
-    let (prepared, link) = match (&args.recipe, &args.from_link) {
+    let (mut prepared, link) = match (&args.recipe, &args.from_link) {
         (Some(file), _) => {
             let loaded = recipe::from_file(file, &args.reading)?;
             let seed = args.options.random_seed.unwrap_or(0);
@@ -86,7 +84,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
     stop_on_interrupt().map_err(Failure::Merge)?;
 
     let expected = link.and_then(|link| link.output);
-    let finished = write_folder(args, &prepared, draft.folder(), expected.is_some()).and_then(|(tally, hashes)| {
+    let written = write_all(args, &mut prepared, draft.folder(), expected.is_some());
+    let finished = written.and_then(|(tally, hashes)| {
         let link = finished_link(&prepared, &tally, &hashes);
         if let (Some(expected), Some(found)) = (&expected, &link.output)
             && expected != found
@@ -107,7 +106,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         let counters = serde_json::to_string_pretty(&tally).map_err(|error| Failure::Merge(error.into()))?;
         fs::write(file, counters + "\n").with_context(|| file.display().to_string()).map_err(Failure::Merge)?;
     }
-    report(&args.out, &prepared.plan, &tally, &hashes, began);
+    report(&args.out, &tally, &hashes, began);
     // The merge is done whatever becomes of the file, so its link is printed all the same.
     let written = args.gguf.as_ref().map(|file| {
         let (folder, model) = models::open(&args.out)?;
@@ -126,17 +125,42 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
 fn check_gguf(file: &Path, force: bool, prepared: &Prepared) -> Result<(), Failure> {
     FileDraft::new(file, force, &[]).map_err(Failure::Usage)?;
     let donor = prepared.plan.inputs[prepared.plan.donor].model;
-    gguf::prepare(&prepared.opened.folders[donor], &prepared.opened.models[donor], GgufKind::Auto).map(|_| ())
+    // The result of a stage is not there yet.
+    let Some(folder) = prepared.opened.folders.get(donor) else { return Ok(()) };
+    gguf::prepare(folder, &prepared.opened.models[donor], GgufKind::Auto).map(|_| ())
 }
 
-/// Writes every file of the output to `folder`; gives what was counted and the files' SHA-256 by name.
-fn write_folder(
+/// Makes the stages, and writes every file of the output to `folder`; gives what was counted and the files' SHA-256 by name.
+fn write_all(
     args: &MergeArgs,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     folder: &Path,
     to_compare: bool,
 ) -> anyhow::Result<(Tally, BTreeMap<String, String>)> {
-    let Prepared { loaded, opened, plan } = prepared;
+    let scratch = if prepared.stages.is_empty() { None } else { Some(Scratch::new(&args.out)?) };
+    let mut tally = match &scratch {
+        Some(scratch) => stages::make(args, prepared, scratch, to_compare)?,
+        None => Tally::default(),
+    };
+    let Prepared { loaded, opened, plan, .. } = &*prepared;
+    let (files, merged) = write_weights(args, plan, opened, folder, to_compare)?;
+    tally.join(merged);
+    let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
+    small.notices.iter().for_each(warn);
+    write_small(&small.files, plan, opened, folder)?;
+    files.sync()?;
+    let threads = args.threads.map_or_else(default_threads, usize::from);
+    Ok((tally, hashes(folder, threads)?))
+}
+
+/// Writes the weight files of `plan` to `folder`; gives them and what was counted.
+pub(super) fn write_weights(
+    args: &MergeArgs,
+    plan: &Plan,
+    opened: &Opened,
+    folder: &Path,
+    to_compare: bool,
+) -> anyhow::Result<(WeightFiles, Tally)> {
     let files = WeightFiles::create(folder, plan.files.iter().map(|file| (file.name.as_str(), file.len)))?;
     for (index, file) in plan.files.iter().enumerate() {
         files.write_at(index, 0, &file.header)?;
@@ -151,24 +175,24 @@ fn write_folder(
     let crew = Crew::new(plan, &sources, &files, &progress, threads);
     let merged = compute(crew, args.device, to_compare, threads);
     progress.finish();
-    let tally = merged?;
+    Ok((files, merged?))
+}
 
-    let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
-    small.notices.iter().for_each(warn);
-    for file in small.files {
+/// Writes files beside the weights to `folder`.
+pub(super) fn write_small(files: &[SmallFile], plan: &Plan, opened: &Opened, folder: &Path) -> anyhow::Result<()> {
+    for file in files {
         let to = folder.join(&file.name);
-        match file.content {
+        match &file.content {
             Content::Bytes(bytes) => {
                 fs::write(&to, bytes).with_context(|| format!("{} could not be written", file.name))
             }
             Content::CopyOf { input, file: name } => {
-                let source = &opened.folders[plan.inputs[input].model].files[&name];
+                let source = &opened.folders[plan.inputs[*input].model].files[name];
                 fs::copy(&source.path, &to).map(|_| ()).with_context(|| format!("{name} could not be copied"))
             }
         }?;
     }
-    files.sync()?;
-    Ok((tally, hashes(folder, threads)?))
+    Ok(())
 }
 
 /// Merges where `device` says. A link's output can only be compared with the CPU's, so `auto` means the CPU then.
@@ -297,7 +321,7 @@ pub(super) fn link(prepared: &Prepared) -> Link {
     }
 }
 
-fn report(out: &Path, plan: &Plan, tally: &Tally, hashes: &BTreeMap<String, String>, began: Instant) {
+fn report(out: &Path, tally: &Tally, hashes: &BTreeMap<String, String>, began: Instant) {
     let seconds = began.elapsed().as_secs_f64();
     let label = |kind: &str| match kind {
         "cpu" => "on the CPU",
@@ -308,7 +332,7 @@ fn report(out: &Path, plan: &Plan, tally: &Tally, hashes: &BTreeMap<String, Stri
     println!(
         "{}: {} ({}) in {seconds:.1} s; {} read, {} written",
         out.display(),
-        words::count(plan.jobs.len(), "tensor"),
+        words::count(tally.backends.values().sum(), "tensor"),
         counts.join(", "),
         words::bytes(tally.bytes_read),
         words::bytes(tally.bytes_written),

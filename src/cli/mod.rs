@@ -14,6 +14,7 @@ mod progress;
 mod publish;
 mod recipe;
 mod show;
+mod stages;
 mod words;
 mod workers;
 

@@ -110,7 +110,7 @@ pub(super) fn open(path: &Path) -> Result<(Folder<FileSource>, Model), Failure> 
 }
 
 /// The files at `path`: those of a folder and of its subfolders (a model opened one folder too high is told so), or the lone one.
-fn list(path: &Path) -> anyhow::Result<Folder<FileSource>> {
+pub(super) fn list(path: &Path) -> anyhow::Result<Folder<FileSource>> {
     let whole = fs::canonicalize(path)?;
     let mut files = BTreeMap::new();
     let name = if whole.is_dir() {

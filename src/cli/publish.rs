@@ -63,6 +63,32 @@ impl Drop for Draft {
     }
 }
 
+/// A hidden folder beside the output for what is of use until it is made. Dropped, it is removed.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes it beside `out`, whose draft is there already.
+    pub(super) fn new(out: &Path) -> anyhow::Result<Self> {
+        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = beside(parent, out.file_name().unwrap_or_default(), "stages");
+        fs::create_dir(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        Ok(Self(folder))
+    }
+
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            super::failure::warn(format!("{} could not be removed: {error}", self.0.display()));
+        }
+    }
+}
+
 /// A file that is being written. Dropped before it was published, it is removed.
 pub(super) struct FileDraft {
     out: PathBuf,

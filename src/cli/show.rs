@@ -26,6 +26,20 @@ pub(super) fn plan(args: &RecipeArgs, options: &PlanArgs, json: bool) -> Result<
         print!("{}", output::ledger(plan, &write(&prepared.loaded.recipe)));
         return Ok(());
     }
+    for stage in &prepared.stages {
+        println!("Stage {}", stage.name);
+        show(&stage.plan);
+        println!();
+    }
+    if !prepared.stages.is_empty() {
+        println!("Output ({} of stages are kept meanwhile)", words::bytes(plan.kept_at_most()));
+    }
+    show(plan);
+    Ok(())
+}
+
+/// Prints a line for every tensor, and one for the whole.
+fn show(plan: &Plan) {
     for job in &plan.jobs {
         println!("{:<56} {:>5} {:<16} {}", job.name, job.dtype.name(), shape(&job.shape), how(plan, job));
     }
@@ -47,7 +61,6 @@ pub(super) fn plan(args: &RecipeArgs, options: &PlanArgs, json: bool) -> Result<
         words::count(plan.files.len(), "file"),
         plan.seed,
     );
-    Ok(())
 }
 
 pub(super) fn link(args: &RecipeArgs, seed: u64, page: &str) -> Result<(), Failure> {

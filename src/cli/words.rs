@@ -39,6 +39,7 @@ pub(super) fn plan_notice(notice: &PlanNotice) -> String {
         ),
         PlanNotice::Vocabulary(notice) => notice.to_string(),
         PlanNotice::Missing { tensor, inputs } => format!("{tensor} is missing from {}", inputs.join(", ")),
+        PlanNotice::InStage { stage, notice } => format!("{stage}: {}", plan_notice(notice)),
         PlanNotice::NoConfig { input } => format!("{input} has no config.json, so the output has none"),
         PlanNotice::NoTokenizer { input } => format!("{input} has no tokenizer, so the output has none"),
     }

@@ -34,6 +34,19 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Adds what another merge counted.
+    pub(super) fn join(&mut self, other: Self) {
+        for (backend, count) in other.backends {
+            *self.backends.entry(backend).or_default() += count;
+        }
+        for (reason, count) in other.declined {
+            *self.declined.entry(reason).or_default() += count;
+        }
+        self.bytes_read += other.bytes_read;
+        self.bytes_written += other.bytes_written;
+        self.largest_allocation = self.largest_allocation.max(other.largest_allocation);
+    }
+
     fn add(&mut self, report: JobReport) {
         let backend = match report.backend {
             Some(BackendKind::Cpu) => "cpu",

@@ -67,7 +67,10 @@ const TIED_BY_DEFAULT: [&str; 52] = [
 impl Config {
     /// Reads config.json. Models of several parts keep the language model's fields in `text_config`: what the top level lacks is
     /// looked for there.
-    pub(super) fn parse(text: String) -> Result<Self, ModelError> {
+    ///
+    /// # Errors
+    /// [`ModelError::BadConfig`] if it is no JSON object.
+    pub fn parse(text: String) -> Result<Self, ModelError> {
         let root: serde_json::Map<String, Value> =
             serde_json::from_str(&text).map_err(|error| ModelError::BadConfig {
                 line: error.line() as u64,

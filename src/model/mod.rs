@@ -17,7 +17,7 @@ mod weights;
 pub use error::{ModelError, OtherFormat};
 pub use lora::{Adapter, AdapterError, Change, MAX_FACTOR, Patch};
 pub use names::is_vocabulary;
-pub use open::{MAX_SMALL_FILE, open};
+pub use open::{MAX_SMALL_FILE, is_companion, open};
 pub use section::Section;
 
 use std::collections::BTreeMap;

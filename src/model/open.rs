@@ -43,6 +43,11 @@ const VOCABULARIES: [&str; 6] =
 
 const TOKENIZER: &str = "tokenizer.json";
 
+/// Whether a file of this name is taken over from the donor into an output.
+pub fn is_companion(name: &str) -> bool {
+    COMPANIONS.contains(&name)
+}
+
 /// Opens the model in `folder`.
 ///
 /// Its weight files are the shards that `model.safetensors.index.json` names, if there is one, else the safetensors files at the

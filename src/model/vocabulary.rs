@@ -11,7 +11,7 @@ use super::tokenizer::Raw;
 impl Vocabulary {
     /// Reads the text of tokenizer.json: the `vocab` of its model (BPE, WordPiece and WordLevel map tokens to ids, Unigram lists
     /// them) and `added_tokens`. The error is the parser's words.
-    pub(super) fn parse(tokenizer: &[u8]) -> Result<Self, String> {
+    pub fn parse(tokenizer: &[u8]) -> Result<Self, String> {
         let text = std::str::from_utf8(tokenizer).map_err(|error| error.to_string())?;
         let raw = Raw::parse(text)?;
         // Added tokens may stand in the model's vocabulary as well; a set counts them once.

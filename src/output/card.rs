@@ -33,11 +33,19 @@ pub(super) fn card(plan: &Plan, recipe: &str) -> String {
     put(&format!("[{title}]({paper}): {summary}\n"));
     put("## Models\n");
     put("| model | fingerprint |\n| --- | --- |");
-    for (name, input) in names.iter().zip(&plan.inputs) {
-        put(&format!("| {} | `{}` |", name.replace('|', "\\|"), input.fingerprint));
+    for input in plan.models() {
+        put(&format!("| {} | `{}` |", code(&input.name).replace('|', "\\|"), input.fingerprint));
     }
     if let Some(donor) = names.get(plan.donor) {
         put(&format!("\nConfiguration and tokenizer come from {donor}."));
+    }
+    if !plan.stages.is_empty() {
+        put("\n## Stages\n\nMade before it, in this order:\n");
+    }
+    for stage in &plan.stages {
+        let of: Vec<String> = stage.inputs.iter().map(|input| code(&input.name)).collect();
+        let title = method::find(&stage.method).map_or(stage.method.as_str(), |method| method.info().title);
+        put(&format!("1. {}: {title} merge of {}", code(&stage.name), enumeration(&of)));
     }
     put("\n## Result\n");
     put("| | |\n| --- | --- |");
@@ -58,7 +66,8 @@ pub(super) fn card(plan: &Plan, recipe: &str) -> String {
 
 fn front_matter(plan: &Plan) -> String {
     let mut text = String::from("---\n");
-    let ids: Vec<&str> = plan.inputs.iter().map(|input| input.name.as_str()).filter(|name| is_hub_id(name)).collect();
+    let models = plan.models();
+    let ids: Vec<&str> = models.iter().map(|input| input.name.as_str()).filter(|name| is_hub_id(name)).collect();
     if !ids.is_empty() {
         text.push_str("base_model:\n");
         for id in ids {

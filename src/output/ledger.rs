@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::plan::{Job, LeftOut, Plan, Rule};
+use crate::plan::{Job, LeftOut, Plan, PlannedStage, Rule};
 use crate::recipe::Value;
 
 /// The ledger of `plan`. `recipe` is its canonical text.
@@ -21,12 +21,27 @@ pub fn ledger(plan: &Plan, recipe: &str) -> String {
         entry
     });
     list(&mut text, "inputs", inputs, true);
+    if !plan.stages.is_empty() {
+        list(&mut text, "stages", plan.stages.iter().map(stage), true);
+    }
     list(&mut text, "files", plan.files.iter().map(|file| json!({ "name": file.name, "bytes": file.len })), true);
     list(&mut text, "tensors", plan.jobs.iter().map(|job| tensor(plan, job)), true);
     list(&mut text, "left_out", plan.left_out.iter().map(|left_out| omission(plan, left_out)), true);
     list(&mut text, "notices", plan.notices.iter().map(|notice| json!(notice)), false);
     text.push_str("}\n");
     text
+}
+
+fn stage(stage: &PlannedStage) -> Json {
+    let inputs = stage.inputs.iter().map(|input| json!({ "name": input.name, "fingerprint": input.fingerprint }));
+    json!({
+        "name": stage.name,
+        "method": stage.method,
+        "fingerprint": stage.fingerprint,
+        "tensors": stage.tensors,
+        "bytes": stage.len,
+        "inputs": inputs.collect::<Json>(),
+    })
 }
 
 fn tensor(plan: &Plan, job: &Job) -> Json {

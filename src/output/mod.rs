@@ -20,11 +20,13 @@ mod config;
 pub mod gguf;
 mod json;
 mod ledger;
+mod stages;
 mod template;
 mod tokenizer;
 pub mod zip;
 
 pub use ledger::ledger;
+pub use stages::{StagePlan, Staged, plan_all};
 pub use template::TemplateError;
 pub use tokenizer::FilesNotice;
 
@@ -148,7 +150,7 @@ pub enum SmallFilesError {
 
 /// What goes into every weight file's `__metadata__`: enough to say where a lone file came from.
 ///
-/// `inputs` are the names and fingerprints in the order of [`Plan::inputs`].
+/// `inputs` are the names and fingerprints of [`plan::input_names`]' models, in that order.
 pub fn metadata(recipe: &Recipe, seed: u64, inputs: &[(String, String)]) -> BTreeMap<String, String> {
     let mut fingerprints = serde_json::Map::new();
     for (name, fingerprint) in inputs {

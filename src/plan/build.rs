@@ -17,7 +17,7 @@ use crate::model::tokenizer::TokenizerFiles;
 use crate::model::{Model, Section, Tensor, is_vocabulary};
 use crate::recipe::{DEFAULT_MODULE, FloatName, MethodInfo, Part, Recipe, split_adapter};
 
-/// Plans a merge. `binding` says which of `models` each name of the recipe stands for; `tokenizers` are the files of those models
+/// Plans a merge, its stages apart. `binding` says which of `models` each name of the recipe stands for; `tokenizers` are the files of those models
 /// that [`tokenizers_wanted`] names, by their index.
 ///
 /// # Errors
@@ -61,6 +61,7 @@ pub fn plan(
         seed: options.seed,
         layers: draft.layers,
         row_maps: draft.row_maps.maps,
+        stages: Vec::new(),
     })
 }
 

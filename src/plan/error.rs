@@ -91,6 +91,12 @@ pub enum PlanError {
         "density {density} ± epsilon {epsilon} of {input} for {tensor} must both lie between 0 and 1: lower epsilon, or bring density nearer to 0.5"
     )]
     Chances { tensor: String, input: String, density: f64, epsilon: f64 },
+    /// One of the merges before the output's cannot be planned.
+    #[error("{stage}: {error}")]
+    InStage { stage: String, error: Box<PlanError> },
+    /// The files beside the weights of such a merge cannot be made.
+    #[error("{stage}: {why}")]
+    StageFiles { stage: String, why: String },
     /// The models have no tensors.
     #[error("the models hold no tensors")]
     NothingToMerge,

@@ -7,12 +7,13 @@ use super::sources::Applied;
 use crate::model::{Model, Section};
 use crate::recipe::{BaseUse, MethodInfo, Part, Recipe, Settings, split_adapter};
 
-/// The folders that a recipe names, each once: its models in order, then a base that it does not list, then adapters (what stands
-/// behind the `+` of a model's name).
+/// The folders that a recipe and its stages name, each once: models in order, then a base that is not listed, then adapters (what
+/// stands behind the `+` of a model's name). Results of stages are none.
 pub fn input_names(recipe: &Recipe) -> Vec<String> {
-    let merged = merged_names(recipe);
+    let recipes = recipe.stages.iter().map(|stage| &stage.recipe).chain([recipe]);
+    let merged: Vec<String> = recipes.flat_map(merged_names).collect();
     let mut names: Vec<String> = Vec::new();
-    let models = merged.iter().map(|name| split_adapter(name).0);
+    let models = merged.iter().filter(|name| recipe.stage_of(name).is_none()).map(|name| split_adapter(name).0);
     for name in models.chain(merged.iter().filter_map(|name| split_adapter(name).1)) {
         push_new(&mut names, name);
     }

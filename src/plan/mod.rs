@@ -11,6 +11,7 @@ mod groups;
 mod layout;
 mod parameters;
 mod sources;
+mod stages;
 mod tensors;
 pub mod vocabulary;
 
@@ -20,6 +21,7 @@ mod tests;
 pub use build::{float_of, plan};
 pub use error::{Expected, PlanError};
 pub use groups::input_names;
+pub use stages::{PlannedStage, last_use, stage_binding};
 pub use vocabulary::tokenizers_wanted;
 
 use std::collections::BTreeMap;
@@ -54,14 +56,16 @@ pub struct Plan {
     pub layers: Vec<SectionLayers>,
     /// Where rows of vocabularies come from; [`Assembly::rows`] counts in it.
     pub row_maps: Vec<RowMap>,
+    /// What is merged before it, in this order, to be an input of it or of a later one of these. Empty for one document.
+    pub stages: Vec<PlannedStage>,
 }
 
 impl Plan {
-    /// The folders behind the inputs, by the names that the recipe has for them, with their fingerprints; each once. What is written
-    /// `model+adapter` is two.
+    /// The folders that the plan and its stages are made from, by the names that the recipe has for them, with their fingerprints; each
+    /// once. What is written `model+adapter` is two.
     pub fn folders(&self) -> Vec<(&str, &str)> {
         let mut folders: Vec<(&str, &str)> = Vec::new();
-        for input in &self.inputs {
+        for input in self.models() {
             let name = split_adapter(&input.name).0;
             if folders.iter().all(|(known, _)| *known != name) {
                 folders.push((name, &input.fingerprint));
@@ -277,6 +281,13 @@ pub enum PlanNotice {
         tensor: String,
         /// Names of the inputs that lack it.
         inputs: Vec<String>,
+    },
+    /// Something about a merge before this one.
+    InStage {
+        /// The stage's name.
+        stage: String,
+        /// What.
+        notice: Box<PlanNotice>,
     },
     /// The donor has no config.json, so the output has none.
     NoConfig {

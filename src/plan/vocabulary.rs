@@ -452,7 +452,9 @@ pub fn tokenizers_wanted(recipe: &Recipe, models: &[Model], binding: &BTreeMap<S
     let mut hashes = bound.iter().filter_map(|index| hash(*index));
     let first = hashes.next();
     let differ = hashes.any(|hash| Some(hash) != first);
-    if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || differ { bound } else { Vec::new() }
+    let asks = |recipe: &Recipe| recipe.tokenizer.is_some() || recipe.chat_template.is_some();
+    let asked = asks(recipe) || recipe.stages.iter().any(|stage| asks(&stage.recipe));
+    if asked || differ { bound } else { Vec::new() }
 }
 
 /// The alignment behind a plan, once more.

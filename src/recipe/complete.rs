@@ -2,6 +2,8 @@
 //!
 //! A text that is being typed does not parse, so this looks at the lines above and their indentation only.
 
+use std::ops::Range;
+
 use super::check::words;
 use super::span::Lines;
 use super::{FloatName, MethodInfo, ParameterInfo, Scope};
@@ -23,20 +25,28 @@ pub fn complete(text: &str, line: usize, column: usize, methods: &[MethodInfo]) 
     if body.starts_with('#') {
         return Vec::new();
     }
-    let owners = owners(&lines, line, indentation(&before));
+    let document = document(&lines, line);
+    let owners = owners(&lines, document.start, line, indentation(&before));
     let (typed, mut words) = match body.trim_start_matches("- ").split_once(':') {
         Some((key, value)) => (value.trim_start().to_owned(), values(key.trim(), &owners, &lines, methods)),
-        None => (body.trim_start_matches("- ").to_owned(), keys(&owners, &lines, methods)),
+        None => (body.trim_start_matches("- ").to_owned(), keys(&owners, &lines, document, methods)),
     };
     words.retain(|word| word.label.starts_with(&typed) && word.label != typed);
     words
 }
 
+/// The lines of the document that a line is in.
+fn document(lines: &Lines<'_>, line: usize) -> Range<usize> {
+    let separates = |number: &usize| lines.line(*number).trim_end() == "---";
+    let start = (1..line).rev().find(separates).map_or(1, |above| above + 1);
+    start..(line..=lines.count()).find(separates).unwrap_or(lines.count() + 1)
+}
+
 /// The keys that a line hangs on, the nearest first: those of the lines above that are indented less and less.
-fn owners<'a>(lines: &Lines<'a>, line: usize, indent: usize) -> Vec<&'a str> {
+fn owners<'a>(lines: &Lines<'a>, start: usize, line: usize, indent: usize) -> Vec<&'a str> {
     let mut owners = Vec::new();
     let mut indent = indent;
-    for number in (1..line).rev() {
+    for number in (start..line).rev() {
         let above = lines.line(number);
         if above.trim().is_empty() || above.trim_start().starts_with('#') || indentation(above) >= indent {
             continue;
@@ -78,10 +88,11 @@ fn values(key: &str, owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo])
     }
 }
 
-/// The names of the models, each once.
+/// The names of the models, and of the documents whose results may be some, each once.
 fn models(lines: &Lines<'_>) -> Vec<Completion> {
     let mut names: Vec<Completion> = Vec::new();
-    for (_, name) in entries(lines).filter(|(key, value)| *key == "model" && !value.is_empty()) {
+    let named = |key: &str| key == "model" || key == words::STAGE_NAME;
+    for (_, name) in entries(lines, 1..lines.count() + 1).filter(|(key, value)| named(key) && !value.is_empty()) {
         if names.iter().all(|other| other.label != name) {
             names.push(plain(name));
         }
@@ -89,13 +100,13 @@ fn models(lines: &Lines<'_>) -> Vec<Completion> {
     names
 }
 
-/// The keys and values of all lines.
-fn entries<'a>(lines: &'a Lines<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let lines = (1..=lines.count()).map(|number| lines.line(number).trim_start().trim_start_matches("- "));
+/// The keys and values of lines.
+fn entries<'a>(lines: &'a Lines<'a>, of: Range<usize>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let lines = of.map(|number| lines.line(number).trim_start().trim_start_matches("- "));
     lines.filter_map(|line| line.split_once(':')).map(|(key, value)| (key.trim(), value.trim()))
 }
 
-fn keys(owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
+fn keys(owners: &[&str], lines: &Lines<'_>, document: Range<usize>, methods: &[MethodInfo]) -> Vec<Completion> {
     let all = |words: &[&str]| words.iter().copied().map(plain).collect();
     let Some(owner) = owners.first() else { return all(&words::TOP) };
     match (*owner, owners.get(1).copied()) {
@@ -107,7 +118,7 @@ fn keys(owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Compl
         ("modules" | "tokens", _) => Vec::new(),
         ("tokenizer", _) => all(&words::TOKENIZER),
         ("source", _) => all(&words::TOKEN_SOURCE),
-        ("parameters", above) => parameters(above, lines, methods),
+        ("parameters", above) => parameters(above, lines, document, methods),
         (_, Some("modules")) => all(&words::MODULE),
         (_, Some("tokens")) => all(&words::TOKEN),
         _ => all(&words::FILTER),
@@ -115,8 +126,13 @@ fn keys(owners: &[&str], lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Compl
 }
 
 /// The parameters of the chosen method, or of all; under a model without those for all models.
-fn parameters(above: Option<&str>, lines: &Lines<'_>, methods: &[MethodInfo]) -> Vec<Completion> {
-    let chosen = entries(lines).find(|(key, _)| *key == "merge_method").map(|(_, name)| name);
+fn parameters(
+    above: Option<&str>,
+    lines: &Lines<'_>,
+    document: Range<usize>,
+    methods: &[MethodInfo],
+) -> Vec<Completion> {
+    let chosen = entries(lines, document).find(|(key, _)| *key == "merge_method").map(|(_, name)| name);
     let under_model = matches!(above, Some("models" | "sources"));
     let mut found: Vec<Completion> = Vec::new();
     for method in methods.iter().filter(|method| chosen.is_none_or(|name| name == method.id)) {

@@ -54,9 +54,26 @@ pub struct Recipe {
     pub tokenizer: Option<TokenizerRule>,
     /// `chat_template`: `auto`, a built-in name, or a Jinja text.
     pub chat_template: Option<String>,
+    /// What is merged before it, each an input of a later one or of the recipe itself, in an order in which all can be made. Their
+    /// own `stages` are empty.
+    pub stages: Vec<Stage>,
+}
+
+/// A recipe whose result is an input of another: a document of its own in the text, with a `name`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// `name`: models of this name (with a revision or an adapter behind it, or without) are its result.
+    pub name: String,
+    /// What it merges.
+    pub recipe: Recipe,
 }
 
 impl Recipe {
+    /// Which of the stages the model called `name` is the result of.
+    pub fn stage_of(&self, name: &str) -> Option<usize> {
+        self.stages.iter().position(|stage| stage.name == model_path(name))
+    }
+
     /// The parts that are merged each by itself: `modules`, or the recipe's own models or slices as one part called `default`.
     pub fn parts(&self) -> Vec<Part<'_>> {
         if self.modules.is_empty() {
@@ -187,6 +204,12 @@ pub fn split_adapter(name: &str) -> (&str, Option<&str>) {
         Some((model, adapter)) => (model, Some(adapter)),
         None => (name, None),
     }
+}
+
+/// A model's name without its adapter and its revision.
+pub fn model_path(name: &str) -> &str {
+    let model = split_adapter(name).0;
+    model.split_once('@').map_or(model, |(path, _)| path)
 }
 
 /// One entry of `models`.

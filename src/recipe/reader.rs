@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as RawSpan, StrInput};
 
-use super::problem::{Feature, Fix, FixKind, Problem, ProblemKind};
+use super::problem::{Fix, FixKind, Problem, ProblemKind};
 use super::scalar::{self, Scalar};
 use super::span::{Edit, Lines, Span, sort_short};
 
@@ -18,6 +18,8 @@ const MAX_BYTES: usize = 1 << 18;
 const MAX_DEPTH: usize = 32;
 /// Most nodes, every use of an alias counted.
 const MAX_NODES: usize = 20_000;
+/// Most documents.
+const MAX_DOCUMENTS: usize = 64;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -70,15 +72,15 @@ impl Map {
     }
 }
 
-/// What `text` says: the tree, unless it cannot be read, and what was found on the way.
-pub(super) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
+/// What `text` says: a tree for every document, unless it cannot be read, and what was found on the way.
+pub(super) fn read(text: &str) -> (Vec<Node>, Vec<Problem>) {
     if text.len() > MAX_BYTES {
         let kind = ProblemKind::TooLong { bytes: text.len(), limit: MAX_BYTES };
-        return (None, vec![Problem::new(Span::on_line(1, 1, 0), kind)]);
+        return (Vec::new(), vec![Problem::new(Span::on_line(1, 1, 0), kind)]);
     }
     let lines = Lines::new(text);
     if let Some(problem) = unreadable_character(&lines) {
-        return (None, vec![problem]);
+        return (Vec::new(), vec![problem]);
     }
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
@@ -88,19 +90,19 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Problem>) {
         opaque: Vec::new(),
         problems: Vec::new(),
     };
-    match reader.document() {
-        Ok(node) => {
+    match reader.documents() {
+        Ok(nodes) => {
             let Reader { opaque, mut problems, .. } = reader;
             if let Some(problem) = first_tab(&lines, &opaque) {
-                return (None, vec![problem]);
+                return (Vec::new(), vec![problem]);
             }
             sort_short(&mut problems, |one, other| one.span() > other.span());
-            (Some(node), problems)
+            (nodes, problems)
         }
         // A tab explains most of the errors in a text that has one; the parser words them otherwise.
         Err(problem) => {
             let tab = first_tab(&lines, &reader.opaque).filter(|tab| tab.span.line <= problem.span.line);
-            (None, vec![tab.unwrap_or(*problem)])
+            (Vec::new(), vec![tab.unwrap_or(*problem)])
         }
     }
 }
@@ -200,21 +202,34 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn document(&mut self) -> Read<Node> {
-        let mut root = None;
+    fn documents(&mut self) -> Read<Vec<Node>> {
+        let mut roots: Vec<Node> = Vec::new();
+        let (mut start, mut empty) = (Span::on_line(1, 1, 0), None);
         loop {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => break,
-                Event::DocumentStart(_) if root.is_some() => {
-                    return fail(span, ProblemKind::NotSupported { feature: Feature::SeveralDocuments });
+                Event::DocumentStart(_) => {
+                    if roots.len() == MAX_DOCUMENTS {
+                        return fail(span, ProblemKind::TooManyDocuments { limit: MAX_DOCUMENTS });
+                    }
+                    // No document knows another's anchors.
+                    self.anchors.clear();
+                    start = span;
                 }
-                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
-                event => root = Some(self.node(event, span, 0)?),
+                Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
+                event => {
+                    let root = self.node(event, span, 0)?;
+                    if root.is_null() {
+                        empty = empty.or(Some(start));
+                    }
+                    roots.push(root);
+                }
             }
         }
-        match root {
-            Some(root) if !root.is_null() => Ok(root),
+        match empty {
+            Some(place) if roots.len() > 1 => fail(place, ProblemKind::EmptyDocument),
+            None if !roots.is_empty() => Ok(roots),
             _ => fail(Span::on_line(1, 1, 0), ProblemKind::Empty),
         }
     }
@@ -472,8 +487,8 @@ mod tests {
             ("a: |+\n  hi", "{'a': 'hi'}"),
             ("- |\n  hi\n- |\n  yo", "['hi\n', 'yo']"),
         ] {
-            let node = read(text).0.unwrap();
-            assert_eq!(show(&node), expected, "{text}");
+            let nodes = read(text).0;
+            assert_eq!(nodes.iter().map(show).collect::<Vec<_>>(), [expected], "{text}");
         }
     }
 
@@ -481,7 +496,7 @@ mod tests {
     fn spans_hold_the_token_and_nothing_else() {
         let text = "a: &x \"é\"  # why\nb: 'it''s'\nc:\n  - [1, 2]\nd: plain  \n";
         let (node, _) = read(text);
-        let Data::Map(map) = node.unwrap().data else { unreachable!() };
+        let Data::Map(map) = &node[0].data else { unreachable!() };
         let lines = Lines::new(text);
         let slices: Vec<&str> = map.pairs.iter().map(|pair| lines.slice(pair.value.span)).collect();
         assert_eq!(slices, ["\"é\"", "'it''s'", "- [1, 2]", "plain"]);
@@ -501,7 +516,10 @@ mod tests {
             ("a: b\t", 1, 5, ProblemKind::Tab),
             ("", 1, 1, ProblemKind::Empty),
             ("# nothing", 1, 1, ProblemKind::Empty),
-            ("a: 1\n--- \nb: 2", 2, 1, ProblemKind::NotSupported { feature: Feature::SeveralDocuments }),
+            ("a: 1\n--- \n# b\n", 2, 1, ProblemKind::EmptyDocument),
+            ("---\n---\na: 1", 1, 1, ProblemKind::EmptyDocument),
+            ("a: &x 1\n---\nb: *x", 3, 4, ProblemKind::AliasInside),
+            (&"a: 1\n---\n".repeat(65), 128, 1, ProblemKind::TooManyDocuments { limit: MAX_DOCUMENTS }),
             ("a: !!int 1", 1, 4, ProblemKind::Tag),
             ("a: &x [*x]", 1, 8, ProblemKind::AliasInside),
             ("? [a]\n: b", 1, 3, ProblemKind::KeyNotScalar),
@@ -521,8 +539,8 @@ mod tests {
     #[test]
     fn tabs_in_quotes_and_comments_are_no_problem() {
         for text in ["a: 'x\ty'", "a: \"x\ty\"", "a: 1 #\tx", "#\tx\na: 1", "a: |\n  x\ty\n"] {
-            let (node, problems) = read(text);
-            assert!(node.is_some(), "{text}: {problems:?}");
+            let (nodes, problems) = read(text);
+            assert!(!nodes.is_empty(), "{text}: {problems:?}");
         }
     }
 

@@ -6,39 +6,49 @@ use super::check::words;
 use super::scalar::{self, Scalar};
 use super::{ModelEntry, Recipe, Setting, Settings, Slice, TokenSource, TokenizerRule, TokenizerSource, Value};
 
-/// The recipe as YAML.
+/// The recipe as YAML, a document for each of its stages and then its own.
 ///
 /// Two settings that mergekit's language has no words for do not come back as they were: filters within filters, which are
 /// written but refused when read, and a list of no filters, which comes back as a list of no values (both mean nothing).
 pub fn write(recipe: &Recipe) -> String {
     let mut yaml = String::new();
+    for stage in &recipe.stages {
+        line(&mut yaml, 0, format_args!("name: {}", plain_or_quoted(&stage.name)));
+        document(&mut yaml, &stage.recipe);
+        line(&mut yaml, 0, format_args!("---"));
+    }
+    document(&mut yaml, recipe);
+    yaml
+}
+
+/// A recipe without its stages.
+fn document(yaml: &mut String, recipe: &Recipe) {
     if recipe.modules.is_empty() {
-        merged(&mut yaml, 0, &recipe.models, &recipe.slices);
+        merged(yaml, 0, &recipe.models, &recipe.slices);
     } else {
         yaml.push_str("modules:\n");
     }
     for module in &recipe.modules {
-        line(&mut yaml, 2, format_args!("{}:", plain_or_quoted(&module.name)));
-        merged(&mut yaml, 4, &module.models, &module.slices);
-        settings(&mut yaml, 4, &module.parameters);
+        line(yaml, 2, format_args!("{}:", plain_or_quoted(&module.name)));
+        merged(yaml, 4, &module.models, &module.slices);
+        settings(yaml, 4, &module.parameters);
     }
-    line(&mut yaml, 0, format_args!("merge_method: {}", plain_or_quoted(&recipe.merge_method)));
+    line(yaml, 0, format_args!("merge_method: {}", plain_or_quoted(&recipe.merge_method)));
     if let Some(base) = &recipe.base_model {
-        line(&mut yaml, 0, format_args!("base_model: {}", plain_or_quoted(base)));
+        line(yaml, 0, format_args!("base_model: {}", plain_or_quoted(base)));
     }
-    settings(&mut yaml, 0, &recipe.parameters);
+    settings(yaml, 0, &recipe.parameters);
     for (key, float) in [("dtype", recipe.dtype), ("out_dtype", recipe.out_dtype)] {
         if let Some(float) = float {
-            line(&mut yaml, 0, format_args!("{key}: {}", float.name()));
+            line(yaml, 0, format_args!("{key}: {}", float.name()));
         }
     }
     if let Some(rule) = &recipe.tokenizer {
-        tokenizer(&mut yaml, rule);
+        tokenizer(yaml, rule);
     }
     if let Some(template) = &recipe.chat_template {
-        text(&mut yaml, "chat_template", template);
+        text(yaml, "chat_template", template);
     }
-    yaml
 }
 
 /// `models`, or `slices`.

@@ -8,9 +8,11 @@ use merge_studio::kernel::BackendKind;
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::{BackendError, Precision};
+use merge_studio::model::{self, Folder, Model};
+use merge_studio::output::{self, Staged};
 #[cfg(feature = "gpu")]
 use merge_studio::plan::Rule;
-use merge_studio::plan::{self, Job, Plan, PlanOptions, SourceTensor};
+use merge_studio::plan::{Job, OutputFile, Plan, PlanOptions, SourceTensor};
 use merge_studio::run::{self, Bench, JobReport, Limits, Sink, WriteError};
 
 use crate::case::{Case, Inputs};
@@ -73,11 +75,43 @@ pub fn run(case: Case, bench: &mut Bench, limits: Limits) -> Result<Made, String
     run_seeded(case, bench, limits, 0)
 }
 
-/// The same with a seed.
-pub fn run_seeded(case: Case, bench: &mut Bench, limits: Limits, seed: u64) -> Result<Made, String> {
+/// The same with a seed. What is merged before the output becomes one of the case's inputs.
+pub fn run_seeded(mut case: Case, bench: &mut Bench, limits: Limits, seed: u64) -> Result<Made, String> {
     let options = PlanOptions { seed, ..PlanOptions::default() };
-    let Inputs { folders, models, binding, tokenizers } = &case.inputs;
-    let plan = plan::plan(&case.recipe, models, binding, tokenizers, &options).map_err(|error| error.to_string())?;
+    let (models, tokenizers) = (std::mem::take(&mut case.inputs.models), std::mem::take(&mut case.inputs.tokenizers));
+    let staged = output::plan_all(&case.recipe, models, &case.inputs.binding, tokenizers, &options);
+    let Staged { stages, plan, models, tokenizers } = staged.map_err(|error| error.to_string())?;
+    (case.inputs.models, case.inputs.tokenizers) = (models, tokenizers);
+    for stage in stages {
+        let (_, files) = run_plan(&stage.plan, &case.inputs, bench, limits)?;
+        let name = |file: &OutputFile| file.name.clone();
+        let folder = Folder { name: stage.name, files: stage.plan.files.iter().map(name).zip(files).collect() };
+        is_as_foreseen(&folder, &case.inputs.models[case.inputs.folders.len()])?;
+        case.inputs.folders.push(folder);
+    }
+    let (reports, files) = run_plan(&plan, &case.inputs, bench, limits)?;
+    Ok(Made { case, plan, reports, files })
+}
+
+/// The result of a stage is the model that the plans after it were made from.
+fn is_as_foreseen(folder: &Folder<Vec<u8>>, foreseen: &Model) -> Result<(), String> {
+    let opened = pollster::block_on(model::open(folder)).map_err(|error| error.to_string())?;
+    if (&opened.tensors, &opened.weight_files, opened.family)
+        == (&foreseen.tensors, &foreseen.weight_files, foreseen.family)
+    {
+        return Ok(());
+    }
+    Err(format!("{} is not what was foreseen", folder.name))
+}
+
+/// Runs one plan: what was reported, and the weight files.
+fn run_plan(
+    plan: &Plan,
+    inputs: &Inputs,
+    bench: &mut Bench,
+    limits: Limits,
+) -> Result<(Vec<JobReport>, Vec<Vec<u8>>), String> {
+    let Inputs { folders, models, .. } = inputs;
     let mut sink = Memory(plan.files.iter().map(|file| vec![0; file.len as usize]).collect());
     for (bytes, file) in sink.0.iter_mut().zip(&plan.files) {
         bytes[..file.header.len()].copy_from_slice(&file.header);
@@ -87,10 +121,10 @@ pub fn run_seeded(case: Case, bench: &mut Bench, limits: Limits, seed: u64) -> R
     let mut reports = Vec::new();
     for job in 0..plan.jobs.len() {
         let mut watch = |_| ();
-        let report = run::job(&plan, job, &sources, bench, &limits, &mut sink, &mut watch);
+        let report = run::job(plan, job, &sources, bench, &limits, &mut sink, &mut watch);
         reports.push(pollster::block_on(report).map_err(|error| format!("{}: {error}", plan.jobs[job].name))?);
     }
-    Ok(Made { case, plan, reports, files: sink.0 })
+    Ok((reports, sink.0))
 }
 
 /// The CPU alone.

@@ -235,6 +235,19 @@ pub struct Progress {
     pub rate: f64,
     /// Seconds since the merge began.
     pub seconds: f64,
+    /// The stage that is being made; none while it is the output. All numbers are of the stages and the output together.
+    pub stage: Option<StageAt>,
+}
+
+/// A merge before the output's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageAt {
+    /// Its name in the recipe.
+    pub name: String,
+    /// Which of them it is, from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// What a person should know of a merge that goes on.

@@ -55,6 +55,15 @@ impl TokenizerFiles {
         }
     }
 
+    /// Adds `file` of another tokenizer as `name`.
+    pub fn take_over(&mut self, name: &str, from: &Self, file: &str) {
+        if let Some(text) = from.texts.get(file) {
+            self.texts.insert(name.to_owned(), text.clone());
+        } else if from.others.contains(file) {
+            self.others.insert(name.to_owned());
+        }
+    }
+
     /// The text of a file.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.texts.get(name).map(String::as_str)

@@ -85,7 +85,7 @@ impl Checker<'_> {
             }
             (Place::Top, "tokens" | "pad_to_multiple_of") => Place::Tokenizer,
             (Place::Model | Place::Source | Place::Slice | Place::Module | Place::Tokenizer, _)
-                if words::TOP.contains(&key) =>
+                if words::TOP.contains(&key) && key != words::STAGE_NAME =>
             {
                 return Some((Place::Top, fixes::move_to_top(self.lines, pair, self.root)));
             }

@@ -7,6 +7,7 @@ mod keys;
 mod names;
 mod parameters;
 mod parts;
+mod stages;
 mod together;
 mod tokenizer;
 pub(super) mod words;
@@ -20,6 +21,7 @@ use super::suggest::suggest;
 use super::{FloatName, Recipe};
 use parameters::Owner;
 use parts::Merged;
+use stages::Document;
 use together::Around;
 
 /// What [`check`] found.
@@ -47,16 +49,21 @@ pub fn check(text: &str, methods: &[MethodInfo]) -> Checked {
 
 /// What [`check`] finds, and the recipe as far as it can be told, errors or not.
 pub(super) fn draft(text: &str, methods: &[MethodInfo]) -> (Option<Recipe>, Vec<Problem>) {
-    let (root, problems) = reader::read(text);
+    let (roots, mut problems) = reader::read(text);
     let lines = Lines::new(text);
     let nothing = Map::default();
-    let map = match root.as_ref().map(|root| &root.data) {
-        Some(Data::Map(map)) => map,
-        _ => &nothing,
-    };
-    let mut checker = Checker { lines: &lines, methods, root: map, problems };
-    let recipe = root.as_ref().and_then(|root| checker.recipe(root));
-    let mut problems = checker.problems;
+    let names = stages::names(&roots);
+    let mut documents = Vec::with_capacity(roots.len());
+    for root in &roots {
+        let map = if let Data::Map(map) = &root.data { map } else { &nothing };
+        let stages = if roots.len() > 1 { names.as_slice() } else { &[] };
+        let mut checker = Checker { lines: &lines, methods, root: map, stages, problems };
+        let name = checker.name(roots.len() > 1);
+        let recipe = checker.recipe(root);
+        documents.push(Document { start: root.span.start(), name, recipe });
+        problems = checker.problems;
+    }
+    let recipe = stages::join(documents, &mut problems);
     sort_short(&mut problems, |one, other| one.span() > other.span());
     (recipe, said_once(problems))
 }
@@ -78,6 +85,8 @@ struct Checker<'a> {
     methods: &'a [MethodInfo],
     /// The recipe's own keys.
     root: &'a Map,
+    /// The names of the documents, where there are several.
+    stages: &'a [&'a str],
     problems: Vec<Problem>,
 }
 
@@ -139,6 +148,7 @@ impl Checker<'_> {
             out_dtype,
             tokenizer,
             chat_template,
+            stages: Vec::new(),
         })
     }
 

@@ -4,6 +4,7 @@ use super::super::problem::{Feature, Place, ProblemKind};
 use super::super::reader::{Data, Map, Node};
 use super::super::span::Span;
 use super::{Checker, words};
+use crate::recipe::{model_path, split_adapter};
 
 impl Checker<'_> {
     /// The name of a model: as written, or what a mapping says as a text.
@@ -16,6 +17,11 @@ impl Checker<'_> {
         let blank = |part: &str| part.split('@').next().is_none_or(|path| path.trim().is_empty());
         if parts.clone().count() > 2 || parts.clone().any(|part| revisions(part) > 1 || blank(part)) {
             self.say(node.span, ProblemKind::ModelName { name });
+            return None;
+        }
+        let adapter = split_adapter(&name).1.map_or("", model_path);
+        if self.stages.contains(&adapter) {
+            self.say(node.span, ProblemKind::StageAsAdapter { name: adapter.into() });
             return None;
         }
         Some(name)

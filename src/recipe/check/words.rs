@@ -1,7 +1,7 @@
 //! The words of mergekit's language that are not in our own data: its keys, misspelt dtypes.
 
 /// Keys of the recipe itself.
-pub(in crate::recipe) const TOP: [&str; 11] = [
+pub(in crate::recipe) const TOP: [&str; 12] = [
     "models",
     "slices",
     "modules",
@@ -13,7 +13,11 @@ pub(in crate::recipe) const TOP: [&str; 11] = [
     "tokenizer",
     "tokenizer_source",
     "chat_template",
+    STAGE_NAME,
 ];
+
+/// The key of a document's name.
+pub(in crate::recipe) const STAGE_NAME: &str = "name";
 
 /// Keys of an entry of `models`.
 pub(in crate::recipe) const MODEL: [&str; 2] = ["model", "parameters"];

@@ -97,8 +97,8 @@ pub enum ProblemKind {
     /// `!tag`
     #[error("tags (`!…`) have no meaning in a recipe; delete it")]
     Tag,
-    /// An alias within its own anchor.
-    #[error("this alias stands inside of what it names; write the value out")]
+    /// An alias within its own anchor, or in another document.
+    #[error("this alias stands inside of what it names, or in another document; write the value out")]
     AliasInside,
     /// A list or mapping as a key.
     #[error("a key must be a word, not a list or a mapping")]
@@ -115,6 +115,60 @@ pub enum ProblemKind {
         key: String,
         /// The line of the first.
         first: usize,
+    },
+    /// A document of several in which nothing stands.
+    #[error("nothing stands in this document; delete its `---`")]
+    EmptyDocument,
+    /// More documents than any recipe has.
+    #[error("more than {limit} documents; no recipe needs that")]
+    TooManyDocuments {
+        /// The most allowed.
+        limit: usize,
+    },
+    /// A `name` that is blank.
+    #[error("a document's `name` may not be empty: write one, or leave it out if this is the output")]
+    BlankName,
+    /// The name of an earlier document.
+    #[error("the document in line {first} is called `{name}`, too; give one of them another `name`")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// The line of the first.
+        first: usize,
+    },
+    /// A second document without a name.
+    #[error(
+        "this document has no `name`, nor has the one in line {first}: only the output may be without; add a line `name: …`"
+    )]
+    SecondOutput {
+        /// The line of the first.
+        first: usize,
+    },
+    /// No document is the output.
+    #[error("which document is the output? No other uses {}; delete the `name` of the one that is", enumeration(names))]
+    SeveralOutputs {
+        /// The documents that no other uses.
+        names: Vec<String>,
+    },
+    /// Documents that need each other.
+    #[error("{} is made from itself: {}; a result can only be used by what comes after it", names.first().map_or("", String::as_str), circle(names))]
+    Circle {
+        /// The documents, each made from the next, and the last from the first.
+        names: Vec<String>,
+    },
+    /// The result of another document in the place of an adapter.
+    #[error(
+        "`{name}` is a document of this recipe, whose result is a model and no adapter; write its name without a `+`"
+    )]
+    StageAsAdapter {
+        /// Its name.
+        name: String,
+    },
+    /// A document that the output does not need.
+    #[error("no other document uses `{name}`: it is left out; delete it, or write its name as a model's")]
+    UnusedStage {
+        /// Its name.
+        name: String,
     },
     /// A feature that we lack.
     #[error("{feature} is not supported yet")]
@@ -510,6 +564,7 @@ impl ProblemKind {
             | Self::EmptyRange { .. }
             | Self::SliceBase { .. }
             | Self::NoEffect { .. }
+            | Self::UnusedStage { .. }
             | Self::TokenizerModel { .. }
             | Self::TokenWithoutSource { force: false, .. }
             | Self::Unreachable { .. } => Severity::Warning,
@@ -520,6 +575,14 @@ impl ProblemKind {
 
 fn did_you_mean(suggestion: Option<&String>) -> String {
     suggestion.map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"))
+}
+
+fn enumeration(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+fn circle(names: &[String]) -> String {
+    names.iter().chain(names.first()).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" from ")
 }
 
 fn count(min: usize, max: Option<usize>) -> String {

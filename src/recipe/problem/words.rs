@@ -116,9 +116,6 @@ pub enum Place {
 /// A feature of mergekit that is still to come.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Feature {
-    /// More than one YAML document.
-    #[error("several documents in one text")]
-    SeveralDocuments,
     /// `override_architecture` in a model's name.
     #[error("`override_architecture`")]
     OverrideArchitecture,

@@ -159,14 +159,24 @@ pub fn repair(text: &str, methods: &[MethodInfo]) -> Repair {
     if tidied.lines.len() > MAX_LINES {
         return Repair::Refused(RefusedReason::TooManyLines { limit: MAX_LINES });
     }
-    match rebuild(&tidied, methods) {
-        Ok((text, mut notes)) => {
-            notes.extend(tidied.notes);
+    let (documents, mut notes) = tidied.documents();
+    let rebuilt: Result<Vec<_>, _> = documents.iter().map(|document| rebuilt(document, methods)).collect();
+    match rebuilt {
+        Ok(rebuilt) => {
+            notes.extend(rebuilt.iter().flat_map(|(_, notes)| notes.iter().cloned()));
+            let text = rebuilt.into_iter().map(|(text, _)| text).collect::<Vec<_>>().join("---\n");
             sort_short(&mut notes, |one, other| one.line > other.line);
             Repair::Repaired { text, notes }
         }
         Err(reason) => Repair::Refused(reason),
     }
+}
+
+/// A document as it is, if its structure is sound, else with a new one.
+fn rebuilt(document: &tidy::Tidied<'_>, methods: &[MethodInfo]) -> Result<(String, Vec<RepairNote>), RefusedReason> {
+    let text = document.text();
+    let sound = !draft(&text, methods).1.iter().any(is_structural);
+    if sound { Ok((text, Vec::new())) } else { rebuild(document, methods) }
 }
 
 /// The one structure that is sound, or the first of several that mean the same.

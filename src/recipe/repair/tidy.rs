@@ -24,6 +24,23 @@ impl Tidied<'_> {
     pub(super) fn text(&self) -> String {
         self.lines.iter().map(|line| line.text.clone() + "\n").collect()
     }
+
+    /// The lines of each document, and what was done. A separator that separates nothing goes away.
+    pub(super) fn documents(self) -> (Vec<Self>, Vec<RepairNote>) {
+        let empty = || Self { lines: Vec::new(), notes: Vec::new() };
+        let (mut documents, mut notes) = (vec![empty()], self.notes);
+        for line in self.lines {
+            let open = documents.len() - 1;
+            if line.text != "---" {
+                documents[open].lines.push(line);
+            } else if documents[open].lines.iter().all(|line| line.text.is_empty()) {
+                notes.push(RepairNote { line: line.number, kind: RepairKind::Removed });
+            } else {
+                documents.push(empty());
+            }
+        }
+        (documents, notes)
+    }
 }
 
 /// Whether a character that YAML refuses is typography.

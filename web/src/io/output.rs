@@ -93,21 +93,42 @@ impl Store {
         }
     }
 
-    /// Makes the files of a merge, by name and length. Fails before anything is computed if they cannot fit.
-    pub async fn create(&self, files: &[(String, u64)]) -> Result<Output, OutputError> {
+    /// Removes the results of a stage.
+    pub async fn remove(&self, place: usize) {
+        if let Self::Disk { root, session } = self {
+            let options = FileSystemRemoveOptions::new();
+            options.set_recursive(true);
+            // What is not removed now goes with all the rest.
+            if let Ok(folder) = folder_in(root, session).await {
+                let _ = JsFuture::from(folder.remove_entry_with_options(&stage_name(place), &options)).await;
+            }
+        }
+    }
+
+    /// Fails if the disk has no room for `total` bytes.
+    pub async fn fits(&self, total: u64) -> Result<(), OutputError> {
+        match self {
+            Self::Disk { .. } => match room().await {
+                Some(room) if room < total => Err(OutputError::NoSpace(Some(total - room))),
+                _ => Ok(()),
+            },
+            Self::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Makes the files of a merge, by name and length: of a stage in a place of their own. Fails before anything is computed if they
+    /// cannot fit.
+    pub async fn create(&self, place: Option<usize>, files: &[(String, u64)]) -> Result<Output, OutputError> {
         let Self::Disk { root, session } = self else {
             let files = files.iter().map(|(name, _)| MemoryFile { name: name.clone(), parts: Vec::new() }).collect();
             return Ok(Output::Memory(files));
         };
         let total: u64 = files.iter().map(|(_, len)| len).sum();
-        match room().await {
-            Some(room) if room < total => return Err(OutputError::NoSpace(Some(total - room))),
-            _ => {}
+        self.fits(total).await?;
+        let mut folder = folder_in(root, session).await?;
+        if let Some(place) = place {
+            folder = folder_in(&folder, &stage_name(place)).await?;
         }
-        let folder_options = FileSystemGetDirectoryOptions::new();
-        folder_options.set_create(true);
-        let folder: FileSystemDirectoryHandle =
-            JsFuture::from(root.get_directory_handle_with_options(session, &folder_options)).await?.unchecked_into();
         let mut open = Vec::new();
         let mut claimed = 0;
         for (name, len) in files {
@@ -129,6 +150,18 @@ impl Store {
         }
         Ok(output)
     }
+}
+
+/// The folder of a stage.
+fn stage_name(place: usize) -> String {
+    format!("stage-{place}")
+}
+
+/// The folder called `name` in another, which is made if it is not there.
+async fn folder_in(folder: &FileSystemDirectoryHandle, name: &str) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let options = FileSystemGetDirectoryOptions::new();
+    options.set_create(true);
+    Ok(JsFuture::from(folder.get_directory_handle_with_options(name, &options)).await?.unchecked_into())
 }
 
 /// Says how many of `wanted` bytes are short, if that is what is wrong: all of them where the browser believes in room that the
@@ -281,9 +314,7 @@ impl Output {
 async fn our_root(scope: &DedicatedWorkerGlobalScope) -> Result<FileSystemDirectoryHandle, JsValue> {
     let top: FileSystemDirectoryHandle =
         JsFuture::from(scope.navigator().storage().get_directory()).await?.unchecked_into();
-    let options = FileSystemGetDirectoryOptions::new();
-    options.set_create(true);
-    Ok(JsFuture::from(top.get_directory_handle_with_options(ROOT, &options)).await?.unchecked_into())
+    folder_in(&top, ROOT).await
 }
 
 async fn remove_leftovers(root: &FileSystemDirectoryHandle, session: &str) -> Result<(), JsValue> {

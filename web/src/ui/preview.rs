@@ -40,6 +40,9 @@ pub fn preview(plan: &Plan, peak_memory: u64, draws: bool) -> Html {
                 { fact(words::OUTPUT, format!("{} · {}", numbers::bytes(size), numbers::dtypes(plan.jobs.iter().map(|job| (job.dtype, job.len)))), vec![]) }
                 { fact(words::MEMORY, numbers::bytes(peak_memory), vec![]) }
             </dl>
+            if !plan.stages.is_empty() {
+                <p class="aside">{ words::stages(plan) }</p>
+            }
             if !draws {
                 <p class="aside">{ words::SEED_IDLE }</p>
             }

@@ -42,6 +42,9 @@ pub fn progress_view(progress: Option<&Progress>, cancelling: bool) -> Html {
                     <span>{ left }</span>
                 }
             </p>
+            if let Some(stage) = &progress.stage {
+                <p class="progress-stage">{ words::stage(stage) }</p>
+            }
             <p class="progress-tensor">{ &progress.tensor }</p>
         </div>
     }

@@ -20,10 +20,8 @@ fn model(name: &str, fingerprint: &str) -> Model {
         family: merge_studio::model::Family::Generic,
         companions: BTreeMap::new(),
         vocabulary: None,
-        adapter: None,
         fingerprint: fingerprint.to_owned(),
         notices: Vec::new(),
-        adapter: None,
     }
 }
 

@@ -15,10 +15,11 @@ use merge_studio::recipe::Recipe;
 use merge_studio::run::JobReport;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{File, MessageEvent, MessagePort};
+use web_sys::{Blob, File, MessageEvent, MessagePort};
 
 use super::finish::Finished;
-use super::merge::{Merge, nothing_done};
+use super::merge::Merge;
+use super::stages::Step;
 use super::state::{Compute, Gpu, State};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
@@ -51,6 +52,7 @@ pub(super) fn start(session: String, workers: u32) {
             merges: 0,
             run_on: RunOn::Auto,
             merge: None,
+            stages: None,
             small: Vec::new(),
             sources: Array::new(),
             finished: None,
@@ -176,34 +178,19 @@ impl Desk {
             state.run_on = run_on;
             state.prepare(token)
         };
-        let (plan, small, notices) = match prepared {
-            Ok(prepared) => prepared,
+        let step = match prepared {
+            Ok(step) => step,
             Err(error) => return say(&Event::MergeFailed { error }),
         };
-        say(&Event::Progress(nothing_done(&plan)));
+        say(&Event::Progress(step.around.progress()));
         let store = self.store();
         store.clear().await;
-        let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
-        let output = match store.create(&files).await {
-            Ok(output) => output,
-            Err(error) => return self.stop(merge_error(error, &plan)).await,
-        };
-        let (gpu, number) = {
-            let state = self.state.borrow();
-            let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
-            (run_on != RunOn::Cpu && possible, state.merges)
-        };
-        let merge = match Merge::new(number, plan.clone(), output, gpu, started) {
-            Ok(merge) => merge,
-            Err(error) => return self.stop(merge_error(error, &plan)).await,
-        };
-        {
-            let mut state = self.state.borrow_mut();
-            state.small = small;
-            state.merge = Some(merge);
+        let needed = self.state.borrow().stages.as_ref().map_or(0, |stages| stages.plan.disk_at_most());
+        if let Err(error) = store.fits(needed).await {
+            return self.stop(merge_error(error, &step.plan)).await;
         }
-        for notice in notices {
-            self.notice(notice);
+        if !self.begin(step, started, None).await {
+            return;
         }
         if let Storage::Memory(why) = store.describe() {
             self.notice(RunNotice::InMemory(why));
@@ -215,18 +202,91 @@ impl Desk {
         if let Some(why) = absent {
             self.notice(RunNotice::GpuAbsent(why));
         }
+        self.go().await;
+    }
+
+    /// Makes the files of a merge and notes it as the running one, in the place of `after`: the stage before it, with its notices.
+    /// False where it failed, or was cancelled meanwhile.
+    async fn begin(&self, step: Step, started: f64, after: Option<(u32, Vec<RunNotice>)>) -> bool {
+        let Step { plan, place, small, sources, notices, around } = step;
+        let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
+        let created = self.store().create(place, &files).await;
+        if let Some((before, _)) = &after
+            && self.running() != Some(*before)
+        {
+            if let Ok(output) = created {
+                output.close();
+            }
+            let idle = self.running().is_none() && self.state.borrow().finished.is_none();
+            if idle {
+                self.store().clear().await;
+            }
+            return false;
+        }
+        let begun = created.and_then(|output| {
+            let mut state = self.state.borrow_mut();
+            let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
+            let gpu = state.run_on != RunOn::Cpu && possible;
+            let mut merge = Merge::new(state.merges, plan.clone(), output, gpu, started, around)?;
+            after.into_iter().flat_map(|(_, noted)| noted).for_each(|notice| merge.note(notice));
+            (state.small, state.sources, state.merge) = (small, sources, Some(merge));
+            Ok(())
+        });
+        if let Err(error) = begun {
+            self.stop(merge_error(error, &plan)).await;
+            return false;
+        }
+        for notice in notices {
+            self.notice(notice);
+        }
+        true
+    }
+
+    /// The number of the running merge.
+    fn running(&self) -> Option<u32> {
+        self.state.borrow().merge.as_ref().map(|merge| merge.number)
+    }
+
+    /// Sets the workers to the running merge.
+    async fn go(&self) {
         self.progress();
         let empty = {
             let state = self.state.borrow();
             for number in state.computes.keys() {
                 state.prepare_compute(*number);
             }
-            plan.jobs.is_empty()
+            state.merge.as_ref().is_some_and(|merge| merge.plan.jobs.is_empty())
         };
         if empty {
             return self.finish().await;
         }
         self.hand_out();
+    }
+
+    /// Takes in what a stage made and begins the merge after it.
+    async fn after_stage(&self, number: u32, weights: Vec<Blob>) {
+        let next = {
+            let mut state = self.state.borrow_mut();
+            let small = std::mem::take(&mut state.small);
+            let Some(stages) = &mut state.stages else { return };
+            stages.done(weights, small).and_then(|over| Ok((over, stages.step()?)))
+        };
+        let (over, step) = match next {
+            Ok(next) => next,
+            Err(error) => return self.stop(error).await,
+        };
+        let after = {
+            let mut state = self.state.borrow_mut();
+            state.merges += 1;
+            state.merge.as_ref().map(|merge| (merge.started, merge.noted()))
+        };
+        let Some((started, noted)) = after else { return };
+        for place in over {
+            self.store().remove(place).await;
+        }
+        if self.begin(step, started, Some((number, noted))).await {
+            Box::pin(self.go()).await;
+        }
     }
 
     /// Tells a notice and keeps it for the report.
@@ -435,7 +495,12 @@ impl Desk {
             Ok(weights) => weights,
             Err(error) => return self.stop(merge_error(error, &plan)).await,
         };
+        let is_stage = self.state.borrow().stages.as_ref().is_some_and(|stages| stages.made < stages.stages.len());
+        if is_stage {
+            return self.after_stage(number, weights).await;
+        }
         let mut state = self.state.borrow_mut();
+        state.stages = None;
         let small = std::mem::take(&mut state.small);
         let Some(merge) = state.merge.take() else { return };
         let report = merge.report(Date::now());
@@ -464,6 +529,7 @@ impl Desk {
 
     /// Lets go of a running merge and removes what it wrote; false if there was none.
     async fn drop_merge(&self) -> bool {
+        self.state.borrow_mut().stages = None;
         let Some(merge) = self.state.borrow_mut().merge.take() else { return false };
         if let Some(output) = merge.output {
             output.close();

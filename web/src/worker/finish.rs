@@ -22,6 +22,13 @@ pub(super) struct SmallBlob {
     blob: Blob,
 }
 
+impl SmallBlob {
+    /// Its name and its bytes.
+    pub(super) fn into_parts(self) -> (String, Blob) {
+        (self.file.name, self.blob)
+    }
+}
+
 /// Makes the small files.
 pub(super) fn small_blobs(
     files: Vec<SmallFile>,

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use js_sys::Uint8Array;
+use js_sys::{Array, Uint8Array};
 use merge_studio::kernel::{BLOCK, BackendKind, Precision};
+use merge_studio::model::{Folder, Model};
 use merge_studio::output::{CrcRange, zip};
 use merge_studio::plan::{Job, Plan, Rule};
 use merge_studio::run::{self, JobReport, Limits};
 use merge_studio_crc32::crc32;
 
 use super::compute::IN_FLIGHT;
-use crate::io::{Output, OutputError};
-use crate::protocol::{Progress, Report, RunNotice};
+use crate::io::{Output, OutputError, WebFile};
+use crate::protocol::{Progress, Report, RunNotice, StageAt};
 
 /// Raw inputs that all workers together may keep between passes.
 const KEEP: u64 = 128 << 20;
@@ -46,13 +47,49 @@ pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
         + total.min(u64::from(workers) * IN_FLIGHT)
 }
 
-/// What is said before the first byte is read.
-pub(super) fn nothing_done(plan: &Plan) -> Progress {
-    Progress {
-        bytes_total: plan.jobs.iter().map(|job| job.len).sum(),
-        tensors_total: plan.jobs.len() as u32,
-        ..Progress::default()
+/// What progress counts beside the merge that runs: of a recipe with stages, all of them are one.
+#[derive(Clone, Default)]
+pub(super) struct Around {
+    /// Bytes and tensors that earlier merges made.
+    pub(super) bytes_before: u64,
+    pub(super) tensors_before: u32,
+    /// Those of all merges.
+    pub(super) bytes_total: u64,
+    pub(super) tensors_total: u32,
+    /// The stage that runs.
+    pub(super) stage: Option<StageAt>,
+}
+
+impl Around {
+    /// Of a merge alone.
+    pub(super) fn nothing(plan: &Plan) -> Self {
+        Self {
+            bytes_total: plan.jobs.iter().map(|job| job.len).sum(),
+            tensors_total: plan.jobs.len() as u32,
+            ..Self::default()
+        }
     }
+
+    /// What is said before the merge's first byte is read.
+    pub(super) fn progress(&self) -> Progress {
+        Progress {
+            bytes_done: self.bytes_before,
+            bytes_total: self.bytes_total,
+            tensors_done: self.tensors_before,
+            tensors_total: self.tensors_total,
+            stage: self.stage.clone(),
+            ..Progress::default()
+        }
+    }
+}
+
+/// The weight files of a plan's inputs, an array an input.
+pub(super) fn sources(plan: &Plan, models: &[Model], folders: &[Folder<WebFile>]) -> Array {
+    let weights = plan.inputs.iter().map(|input| match (folders.get(input.model), models.get(input.model)) {
+        (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
+        _ => Array::new(),
+    });
+    weights.collect()
 }
 
 /// Whether the GPU can make this tensor at all.
@@ -85,11 +122,12 @@ pub(super) struct Merge {
     hands: BTreeMap<u32, Hand>,
     reports: Vec<Option<JobReport>>,
     bytes_done: u64,
-    started: f64,
+    pub(super) started: f64,
     told: f64,
     /// Times and bytes done at them.
     pace: VecDeque<(f64, f64)>,
     notices: Vec<RunNotice>,
+    around: Around,
     header_crcs: Vec<CrcRange>,
 }
 
@@ -101,6 +139,7 @@ impl Merge {
         mut output: Output,
         gpu: bool,
         started: f64,
+        around: Around,
     ) -> Result<Self, OutputError> {
         let mut header_crcs = Vec::new();
         for (index, file) in plan.files.iter().enumerate() {
@@ -128,6 +167,7 @@ impl Merge {
             told: 0.0,
             pace: VecDeque::new(),
             notices: Vec::new(),
+            around,
             header_crcs,
         })
     }
@@ -180,6 +220,11 @@ impl Merge {
         self.plan.jobs.get(job).is_some_and(for_gpu)
     }
 
+    /// What was noted so far.
+    pub(super) fn noted(&self) -> Vec<RunNotice> {
+        self.notices.clone()
+    }
+
     /// Keeps a notice for the report.
     pub(super) fn note(&mut self, notice: RunNotice) {
         self.notices.push(notice);
@@ -203,13 +248,12 @@ impl Merge {
         });
         let tensor = under_way().next().map_or("", |(job, _)| self.plan.jobs[job].name.as_str());
         Some(Progress {
-            bytes_done: bytes as u64,
-            bytes_total: self.plan.jobs.iter().map(|job| job.len).sum(),
-            tensors_done: self.reports.iter().flatten().count() as u32,
-            tensors_total: self.reports.len() as u32,
+            bytes_done: self.around.bytes_before + bytes as u64,
+            tensors_done: self.around.tensors_before + self.reports.iter().flatten().count() as u32,
             tensor: tensor.to_owned(),
             rate,
             seconds: (now - self.started) / 1000.0,
+            ..self.around.progress()
         })
     }
 

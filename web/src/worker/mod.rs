@@ -8,6 +8,7 @@ mod finish;
 mod hash;
 mod merge;
 mod panic;
+mod stages;
 mod state;
 
 use wasm_bindgen::prelude::Closure;

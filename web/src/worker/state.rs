@@ -6,13 +6,14 @@ use std::rc::Rc;
 use js_sys::Array;
 use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{Folder, Model};
-use merge_studio::output;
+use merge_studio::output::{self, Staged};
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
 use web_sys::MessagePort;
 
 use super::finish::{Finished, SmallBlob, small_blobs};
-use super::merge::{Merge, limits, peak_memory};
+use super::merge::{Around, Merge, limits, peak_memory, sources};
+use super::stages::{Stages, Step};
 use crate::io::WebFile;
 use crate::protocol::{Event, GpuState, MergeError, ModelId, PlanToken, RunNotice, RunOn};
 use crate::wire::{self, ToCompute};
@@ -22,6 +23,8 @@ pub(super) struct Latest {
     pub(super) token: PlanToken,
     pub(super) recipe: Recipe,
     pub(super) plan: Rc<Plan>,
+    /// What is merged before it, with models and tokenizers of its own; none for a recipe without stages.
+    pub(super) staged: Option<Staged>,
 }
 
 /// A compute worker.
@@ -54,6 +57,8 @@ pub(super) struct State {
     pub(super) merges: u32,
     pub(super) run_on: RunOn,
     pub(super) merge: Option<Merge>,
+    /// What the running merge is one of, if there are stages.
+    pub(super) stages: Option<Stages>,
     pub(super) small: Vec<SmallBlob>,
     /// The weight files of the running merge's inputs, an array an input.
     pub(super) sources: Array,
@@ -80,6 +85,9 @@ impl State {
         mut options: PlanOptions,
     ) -> Event {
         let bound = self.bound(binding);
+        if !recipe.stages.is_empty() {
+            return self.plan_stages(token, recipe, &bound, &options);
+        }
         let inputs: Vec<(String, String)> = plan::input_names(&recipe)
             .into_iter()
             .filter_map(|name| {
@@ -95,11 +103,31 @@ impl State {
                     plan: Box::new(plan.clone()),
                     peak_memory: peak_memory(&plan, self.workers),
                 };
-                self.latest = Some(Latest { token, recipe, plan: Rc::new(plan) });
+                self.latest = Some(Latest { token, recipe, plan: Rc::new(plan), staged: None });
                 event
             }
             Err(error) => self.unplanned(token, error),
         }
+    }
+
+    /// The same for a recipe with stages: all are planned at once.
+    fn plan_stages(
+        &mut self,
+        token: PlanToken,
+        recipe: Recipe,
+        bound: &BTreeMap<String, usize>,
+        options: &PlanOptions,
+    ) -> Event {
+        let mut staged = match output::plan_all(&recipe, self.models.clone(), bound, self.tokenizers.clone(), options) {
+            Ok(staged) => staged,
+            Err(error) => return self.unplanned(token, error),
+        };
+        let plan = std::mem::take(&mut staged.plan);
+        let plans = staged.stages.iter().map(|stage| &stage.plan).chain([&plan]);
+        let peak_memory = plans.map(|plan| peak_memory(plan, self.workers)).max().unwrap_or(0);
+        let event = Event::Planned { token, plan: Box::new(plan.clone()), peak_memory };
+        self.latest = Some(Latest { token, recipe, plan: Rc::new(plan), staged: Some(staged) });
+        event
     }
 
     /// From the recipe's names to places in the lists of models and folders.
@@ -115,24 +143,30 @@ impl State {
         Event::PlanFailed { token, error }
     }
 
-    /// The plan to run and the small files beside its weights. Notes the weight files of its inputs.
-    pub(super) fn prepare(
-        &mut self,
-        token: PlanToken,
-    ) -> Result<(Rc<Plan>, Vec<SmallBlob>, Vec<RunNotice>), MergeError> {
+    /// The first merge to run. Where there are stages, notes what is needed for the rest.
+    pub(super) fn prepare(&mut self, token: PlanToken) -> Result<Step, MergeError> {
+        self.stages = None;
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
+        if let Some(Staged { stages, models, tokenizers, .. }) = latest.staged.clone() {
+            let (plan, recipe) = (latest.plan.clone(), latest.recipe.clone());
+            let folders = self.folders.clone();
+            let stages = Stages { stages, plan, recipe, models, tokenizers, folders, made: 0 };
+            let step = stages.step()?;
+            self.stages = Some(stages);
+            return Ok(step);
+        }
         let small = output::small_files(&latest.plan, &latest.recipe, &self.models, &self.tokenizers)
             .map_err(MergeError::Files)?;
         let notices = small.notices.into_iter().map(RunNotice::Files).collect();
         let small = small_blobs(small.files, &latest.plan, &self.folders)?;
-        let weights = latest.plan.inputs.iter().map(|input| {
-            match (self.folders.get(input.model), self.models.get(input.model)) {
-                (Some(folder), Some(model)) => folder.weight_sources(model).iter().map(|file| file.blob()).collect(),
-                _ => Array::new(),
-            }
-        });
-        self.sources = weights.collect();
-        Ok((latest.plan.clone(), small, notices))
+        Ok(Step {
+            sources: sources(&latest.plan, &self.models, &self.folders),
+            around: Around::nothing(&latest.plan),
+            plan: latest.plan.clone(),
+            place: None,
+            small,
+            notices,
+        })
     }
 
     /// Sends a worker the running merge, if there is one.

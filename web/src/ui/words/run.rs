@@ -1,13 +1,13 @@
 //! Words about planning, merging and results.
 
-use merge_studio::plan::{CopyReason, LeftOutReason, PlanNotice, TokenDifference};
+use merge_studio::plan::{CopyReason, LeftOutReason, Plan, PlanNotice, TokenDifference};
 
 use super::super::agreement::Verdict;
 use super::super::numbers;
 use super::super::state::Missing;
 use super::{count, listed, machine};
 use crate::bridge::SaveError;
-use crate::protocol::{BackendKind, MergeError, RunNotice};
+use crate::protocol::{BackendKind, MergeError, RunNotice, StageAt};
 
 /// The region.
 pub const REGION: &str = "Run";
@@ -141,6 +141,7 @@ pub fn plan_notice(notice: &PlanNotice) -> String {
         PlanNotice::Missing { tensor, inputs } => {
             format!("{tensor} is missing from {}: it is made from the others.", listed(inputs))
         }
+        PlanNotice::InStage { stage, notice } => format!("In {stage}: {}", plan_notice(notice)),
         PlanNotice::NoConfig { input } => {
             format!("{input} has no config.json, so the result has none. Loaders will want one: add the folder.")
         }
@@ -220,6 +221,18 @@ pub fn merge_error(error: &MergeError) -> String {
             format!("A worker ran out of memory or died ({why}). Close other tabs, or run on the CPU, and merge again.")
         }
     }
+}
+
+/// What is merged before the output, and what room it takes.
+pub fn stages(plan: &Plan) -> String {
+    let names: Vec<String> = plan.stages.iter().map(|stage| stage.name.clone()).collect();
+    let kept = numbers::bytes(plan.kept_at_most());
+    format!("{} before: {} ({kept} kept meanwhile)", count(names.len() as u64, "stage", "stages"), names.join(", "))
+}
+
+/// Which of them is being made.
+pub fn stage(stage: &StageAt) -> String {
+    format!("Stage {} of {}: {}", stage.number, stage.of, stage.name)
 }
 
 /// How many tensors each backend made.

@@ -45,7 +45,7 @@ impl From<PlanError> for Failure {
             | PlanError::Vocabulary(_)
             | PlanError::ShapesDiffer { .. }
             | PlanError::KindsDiffer { .. }
-            | PlanError::UnsupportedType { .. }
+            | PlanError::Quantized { .. }
             | PlanError::MissingInBase { .. }
             | PlanError::MissingTensor { .. }
             | PlanError::NothingToMerge => Self::Model(error.into()),

@@ -32,6 +32,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+import golden_bare
 import golden_lora  # noqa: F401  (it adds to CASES)
 import golden_slices  # noqa: F401
 import golden_stages
@@ -372,7 +373,7 @@ def main():
     arguments.add_argument("cases", nargs="*", help="only these")
     arguments = arguments.parse_args()
     assert version("mergekit") == "0.1.5", "goldens are of mergekit 0.1.5"
-    unknown = set(arguments.cases) - set(CASES) - set(golden_tokenizer.CASES)
+    unknown = set(arguments.cases) - set(CASES) - set(golden_tokenizer.CASES) - set(golden_bare.CASES)
     assert not unknown, f"no such case: {unknown}"
     torch.set_num_threads(1)
 
@@ -382,6 +383,7 @@ def main():
             shutil.rmtree(old, ignore_errors=True)
         make_inputs(root / "inputs")
         golden_lora.make_adapters(root / "inputs")
+        golden_bare.make_inputs(root / "inputs")
     with tempfile.TemporaryDirectory() as scratch:
         # mergekit resolves the recipes' bare names against the working directory.
         scratch = Path(scratch)
@@ -409,6 +411,7 @@ def main():
                 save_file(expected, folder / "expected.safetensors")
             print(name, flush=True)
         golden_tokenizer.make_cases(root, scratch, merge, arguments.cases)
+        golden_bare.make_cases(root, scratch, arguments.cases)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ impl From<PlanError> for Failure {
             | PlanError::Vocabulary(_)
             | PlanError::ShapesDiffer { .. }
             | PlanError::KindsDiffer { .. }
-            | PlanError::UnsupportedType { .. }
+            | PlanError::Quantized { .. }
             | PlanError::MissingInBase { .. }
             | PlanError::MissingTensor { .. }
             | PlanError::StageFiles { .. }

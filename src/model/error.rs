@@ -160,7 +160,8 @@ impl OtherFormat {
             Self::PyTorch => format!(
                 "Such files can run code when they are read; this makes a safetensors file of it, and runs none: \
                  python -c \"import torch, safetensors.torch as s; t = torch.load('{file}', map_location='cpu', weights_only=True); \
-                 s.save_file({{n: x.clone().contiguous() for n, x in t.items()}}, 'model.safetensors', {{'format': 'pt'}})\""
+                 t = t.get('state_dict', t); \
+                 s.save_file({{n: x.clone().contiguous() for n, x in t.items() if torch.is_tensor(x)}}, 'model.safetensors', {{'format': 'pt'}})\""
             ),
             Self::Gguf => "GGUF is what models are turned into for llama.cpp, most often with their numbers coarsened, and nothing is merged from it. Take \
                            the model's safetensors files that it was made from: on a hub, those of the repository without GGUF in its name"
@@ -185,6 +186,7 @@ mod tests {
         assert!(pickle.contains("torch.load('pytorch_model.bin', map_location='cpu', weights_only=True)"), "{pickle}");
         let odd = said("a'); evil('.bin", OtherFormat::PyTorch);
         assert!(odd.contains("torch.load('FILE', "), "{odd}");
-        assert!(pickle.contains("s.save_file({n: x.clone().contiguous() for n, x in t.items()}"), "{pickle}");
+        let lines = "t = t.get('state_dict', t); s.save_file({n: x.clone().contiguous() for n, x in t.items() if ";
+        assert!(pickle.contains(lines), "{pickle}");
     }
 }

@@ -9,6 +9,7 @@ mod fingerprint;
 mod lora;
 mod names;
 mod open;
+mod quantized;
 mod section;
 pub mod tokenizer;
 mod vocabulary;
@@ -18,6 +19,7 @@ pub use error::{ModelError, OtherFormat};
 pub use lora::{Adapter, AdapterError, Change, MAX_FACTOR, Patch};
 pub use names::is_vocabulary;
 pub use open::{MAX_SMALL_FILE, is_companion, open};
+pub use quantized::Quantized;
 pub use section::Section;
 
 use std::collections::BTreeMap;

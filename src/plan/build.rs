@@ -279,13 +279,6 @@ impl<'a> Planner<'a> {
         let first = &found[0];
         for other in found {
             let (first_dtype, second_dtype) = (first.tensor.dtype, other.tensor.dtype);
-            if matches!(second_dtype, DType::F8E4M3 | DType::F8E5M2) {
-                return Err(PlanError::UnsupportedType {
-                    tensor: name.to_owned(),
-                    input: self.inputs[other.member.input].name.clone(),
-                    dtype: second_dtype,
-                });
-            }
             if first_dtype != second_dtype && !(first_dtype.is_float() && second_dtype.is_float()) {
                 return Err(PlanError::KindsDiffer {
                     tensor: name.to_owned(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::vocabulary::VocabularyError;
 use crate::format::DType;
-use crate::model::AdapterError;
+use crate::model::{AdapterError, Quantized};
 
 /// A plan that cannot be made. Nothing was read or written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub enum PlanError {
     /// A folder that holds an adapter stands where a model should.
     #[error("{name} is a LoRA adapter and no model: write MODEL+{name}{}", .base.as_ref().map_or_else(String::new, |base| format!("; it was trained on {base}")))]
     IsAdapter { name: String, base: Option<String> },
+    /// A model's weights are quantized.
+    #[error("{name} {how}")]
+    Quantized { name: String, how: Box<Quantized> },
     /// An adapter does not go with its model, or is of a kind that is not supported.
     #[error("{name}: {error}")]
     Adapter { name: String, error: Box<AdapterError> },
@@ -64,11 +67,6 @@ pub enum PlanError {
     /// Two inputs disagree about what kind of numbers a tensor holds.
     #[error("{tensor} is {first_dtype} in {first} and {second_dtype} in {second}: these cannot be combined")]
     KindsDiffer { tensor: String, first: String, first_dtype: DType, second: String, second_dtype: DType },
-    /// A tensor of a type that merging does not know (8-bit floats).
-    #[error(
-        "{tensor} in {input} is {dtype}: quantized and 8-bit tensors are not supported; dequantize the model first"
-    )]
-    UnsupportedType { tensor: String, input: String, dtype: DType },
     /// The base lacks a tensor that other inputs have.
     #[error("{tensor} is in {input} but not in the base {base}: there is no task vector to form")]
     MissingInBase { tensor: String, input: String, base: String },

@@ -63,6 +63,9 @@ pub(super) fn inputs<'a>(
         if let Some(adapter) = &model.adapter {
             return Err(PlanError::IsAdapter { name, base: adapter.base.clone() });
         }
+        if let Some(how) = model.quantized() {
+            return Err(PlanError::Quantized { name: own.to_owned(), how: Box::new(how) });
+        }
         let applied = |adapter: &str| {
             let (index, adapter) = bound(adapter)?;
             let patches = adapter

@@ -244,8 +244,18 @@ fn integers_are_copied_and_never_mixed_with_floats() {
         let error = plan_of(&slerp(number(0.5)), &[with("a", DType::I64), with("b", other)]).unwrap_err();
         assert!(matches!(error, PlanError::KindsDiffer { .. }), "{other}");
     }
-    let error = plan_of(&slerp(number(0.5)), &[with("a", DType::F8E4M3), with("b", DType::F8E4M3)]).unwrap_err();
-    assert!(matches!(error, PlanError::UnsupportedType { dtype: DType::F8E4M3, .. }));
+}
+
+#[test]
+fn a_quantized_model_is_refused_by_its_method() {
+    let mut models = [llama("a", DType::F32), llama("b", DType::F8E4M3)];
+    let error = plan_of(&slerp(number(0.5)), &models).unwrap_err();
+    let PlanError::Quantized { name, how } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), how.method.as_deref()), ("b", Some("fp8")));
+    assert!(error.to_string().starts_with("b is quantized with fp8 ("), "{error}");
+    models[1] = llama("b", DType::F32);
+    models[1].config.as_mut().unwrap().text = r#"{"quantization_config": null}"#.to_owned();
+    plan_of(&slerp(number(0.5)), &models).unwrap();
 }
 
 #[test]

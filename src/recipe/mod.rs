@@ -189,6 +189,9 @@ pub fn split_adapter(name: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// The chat templates that a recipe may name instead of giving a text; `auto` is the one that most of its models have.
+pub const CHAT_TEMPLATES: [&str; 6] = check::words::TEMPLATES;
+
 /// One entry of `models`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {

@@ -212,6 +212,9 @@ pub fn model_path(name: &str) -> &str {
     model.split_once('@').map_or(model, |(path, _)| path)
 }
 
+/// The chat templates that a recipe may name instead of giving a text; `auto` is the one that most of its models have.
+pub const CHAT_TEMPLATES: [&str; 6] = check::words::TEMPLATES;
+
 /// One entry of `models`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelEntry {

@@ -26,24 +26,45 @@ pub struct Bound {
     pub model: Option<(usize, How)>,
 }
 
-/// Binds `names` (in recipe order, the base among them) to the loaded `models`, given the person's choices by name.
-pub fn bind(names: &[String], base: Option<&str>, models: &[&str], chosen: &BTreeMap<String, String>) -> Vec<Bound> {
+/// What is to be bound to what.
+#[derive(Clone, Debug, Default)]
+pub struct Question<'a> {
+    /// The recipe's names in its order, the base and adapters among them.
+    pub names: &'a [String],
+    /// Which of them are adapters' (what stands behind a `+`).
+    pub adapters: &'a [&'a str],
+    /// Which is the base's.
+    pub base: Option<&'a str>,
+    /// The loaded models, and whether each is an adapter.
+    pub models: &'a [(&'a str, bool)],
+}
+
+/// Binds the names to the loaded models, given the person's choices by name.
+pub fn bind(question: &Question<'_>, chosen: &BTreeMap<String, String>) -> Vec<Bound> {
+    let Question { names, models, .. } = question;
     let known = |name: &String| {
-        let by_choice = chosen.get(name).and_then(|model| models.iter().position(|each| each == model));
-        let by_name = || models.iter().position(|model| agree(name, model));
+        let by_choice = chosen.get(name).and_then(|model| models.iter().position(|(each, _)| each == model));
+        let by_name = || models.iter().position(|(model, _)| agree(name, model));
         by_choice.map(|model| (model, How::Chosen)).or_else(|| by_name().map(|model| (model, How::Named)))
     };
     let mut bound: Vec<Bound> = names.iter().map(|name| Bound { name: name.clone(), model: known(name) }).collect();
-    suggest(&mut bound, base, models);
+    // Adapters stand for adapters only, and models for models.
+    suggest(&mut bound, question, false);
+    suggest(&mut bound, question, true);
     bound
 }
 
 /// Gives the names that are still without a model the models that are still without a name, if there are enough of them.
-fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
+fn suggest(bound: &mut [Bound], question: &Question<'_>, adapters: bool) {
+    let Question { base, models, .. } = *question;
     let is_base = |bound: &Bound| Some(bound.name.as_str()) == base;
-    let open: Vec<usize> = (0..bound.len()).filter(|&at| bound[at].model.is_none()).collect();
+    let is_adapter = |bound: &Bound| question.adapters.contains(&bound.name.as_str());
+    let open: Vec<usize> =
+        (0..bound.len()).filter(|&at| bound[at].model.is_none() && is_adapter(&bound[at]) == adapters).collect();
     let spare: Vec<usize> = (0..models.len())
-        .filter(|at| bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at)))
+        .filter(|at| {
+            models[*at].1 == adapters && bound.iter().all(|each| each.model.is_none_or(|(model, _)| model != *at))
+        })
         .collect();
     if spare.len() < open.len() {
         return;
@@ -51,7 +72,7 @@ fn suggest(bound: &mut [Bound], base: Option<&str>, models: &[&str]) {
     let base_is_open = open.iter().any(|&at| is_base(&bound[at]));
     let open = first(open, |&at| is_base(&bound[at]));
     // A model that calls itself a base is one; in a recipe without a base it is the last to be taken for a fine-tune.
-    let spare = first(spare, |&at| is_called_base(models[at]) == base_is_open);
+    let spare = first(spare, |&at| is_called_base(models[at].0) == base_is_open);
     for (name, model) in open.into_iter().zip(spare) {
         bound[name].model = Some((model, How::Suggested));
     }
@@ -91,7 +112,10 @@ mod tests {
     ) -> Vec<Option<(usize, How)>> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let chosen = chosen.iter().map(|(name, model)| ((*name).to_owned(), (*model).to_owned())).collect();
-        bind(&names, base, models, &chosen).into_iter().map(|bound| bound.model).collect()
+        let models: Vec<(&str, bool)> = models.iter().map(|model| (*model, model.ends_with("lora"))).collect();
+        let adapters: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.ends_with("adapter")).collect();
+        let question = Question { names: &names, adapters: &adapters, base, models: &models };
+        bind(&question, &chosen).into_iter().map(|bound| bound.model).collect()
     }
 
     const ARTICLE: [&str; 3] = ["meta-llama/Llama-2-7b-hf", "meta-llama/Llama-2-7b-chat-hf", "epfl-llm/meditron-7b"];
@@ -117,6 +141,13 @@ mod tests {
     #[test]
     fn nothing_is_suggested_when_too_few_models_are_loaded() {
         assert_eq!(models_of(&ARTICLE, Some(ARTICLE[0]), &["a", "b"], &[]), [None, None, None]);
+    }
+
+    #[test]
+    fn an_adapters_name_is_suggested_an_adapter_and_a_models_a_model() {
+        let bound = models_of(&["x", "some/adapter"], None, &["my-lora", "a"], &[]);
+        assert_eq!(bound, [Some((1, How::Suggested)), Some((0, How::Suggested))]);
+        assert_eq!(models_of(&["x"], None, &["my-lora"], &[]), [None], "an adapter is no model");
     }
 
     #[test]

@@ -55,6 +55,19 @@ fn facts(model: &Model) -> Html {
     let tied = config.and_then(|config| config.tied);
     let or_unknown = |value: Option<String>| value.unwrap_or_else(|| words::UNKNOWN.to_owned());
     let fact = |name: &'static str, value: String| html! { <div><dt>{ name }</dt><dd>{ value }</dd></div> };
+    if let Some(adapter) = &model.adapter {
+        return html! {
+            <>
+                <p class="card-kind">{ words::adapter(adapter) }</p>
+                <dl class="facts">
+                    { fact(words::PARAMETERS, numbers::parameters(parameters)) }
+                    { fact(words::DTYPE, numbers::dtypes(model.tensors.values().map(|tensor| (tensor.dtype, tensor.len)))) }
+                    { fact(words::SIZE, numbers::bytes(size)) }
+                </dl>
+                { for model.notices.iter().map(|notice| html! { <p class="note">{ words::notice(notice) }</p> }) }
+            </>
+        };
+    }
     html! {
         <>
             <p class="card-kind">{ kind.unwrap_or_else(|| words::NO_ARCHITECTURE.to_owned()) }</p>

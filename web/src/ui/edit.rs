@@ -2,10 +2,11 @@
 
 use merge_studio::recipe::{
     BaseUse, DefaultValue, FloatName, MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Recipe, Scope, Setting,
-    Settings, Value,
+    Settings, TokenizerRule, TokenizerSource, Value, split_adapter,
 };
 
 use super::binding::{first, is_called_base};
+use super::edit_slices::{self, SliceEdit};
 
 /// One change made in the form.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +39,23 @@ pub enum Edit {
     Dtype(Option<FloatName>),
     /// `out_dtype`.
     OutDtype(Option<FloatName>),
+    /// Something about slices.
+    Slices(SliceEdit),
+    /// An adapter on an entry of `models` or a slice's source, or none.
+    Adapter {
+        /// Whose.
+        owner: Owner,
+        /// The adapter's name.
+        adapter: Option<String>,
+    },
+    /// Whose vocabulary the result has; none: nothing is aligned.
+    Tokenizer(Option<TokenizerSource>),
+    /// `pad_to_multiple_of`.
+    PadTo(Option<u64>),
+    /// The rule of the token at this place is taken out.
+    DropToken(usize),
+    /// `chat_template`.
+    ChatTemplate(Option<String>),
 }
 
 /// Whose parameter is set.
@@ -47,12 +65,16 @@ pub enum Owner {
     Recipe,
     /// Those of an entry of `models`.
     Model(usize),
+    /// Those of an entry of `slices`.
+    Slice(usize),
+    /// Those of a source: the slice's place, and its own there.
+    Source(usize, usize),
 }
 
 /// The recipe after `edit`. An edit that points at nothing changes nothing.
 pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
     let mut recipe = recipe.clone();
-    let roles_change = matches!(edit, Edit::Method(_) | Edit::Base(_));
+    let roles_change = matches!(edit, Edit::Method(_) | Edit::Base(_) | Edit::Slices(SliceEdit::Base(..)));
     match edit {
         Edit::Method(id) => recipe.merge_method = id,
         Edit::Base(base) => set_base(&mut recipe, base, methods),
@@ -65,6 +87,17 @@ pub fn apply(recipe: &Recipe, edit: Edit, methods: &[MethodInfo]) -> Recipe {
         Edit::Set { owner, parameter, setting } => set(&mut recipe, owner, parameter, setting),
         Edit::Dtype(dtype) => recipe.dtype = dtype,
         Edit::OutDtype(dtype) => recipe.out_dtype = dtype,
+        Edit::Slices(edit) => edit_slices::apply(&mut recipe, edit),
+        Edit::Adapter { owner, adapter } => set_adapter(&mut recipe, owner, adapter.as_deref()),
+        Edit::Tokenizer(None) => recipe.tokenizer = None,
+        Edit::Tokenizer(Some(source)) => recipe.tokenizer.get_or_insert_default().source = source,
+        Edit::PadTo(multiple) => {
+            if let Some(rule) = &mut recipe.tokenizer {
+                rule.pad_to_multiple_of = multiple;
+            }
+        }
+        Edit::DropToken(at) => drop_token(recipe.tokenizer.as_mut(), at),
+        Edit::ChatTemplate(template) => recipe.chat_template = template.filter(|template| !template.is_empty()),
         Edit::Remove(_) | Edit::Move { .. } => {}
     }
     if let Some(info) = methods.iter().find(|info| info.id == recipe.merge_method) {
@@ -88,23 +121,99 @@ pub fn start(info: &MethodInfo, models: &[&str], methods: &[MethodInfo]) -> Reci
     apply(&recipe, Edit::Method(info.id.to_owned()), methods)
 }
 
-/// The parameters that an entry of `models` can have of its own.
-pub fn of_input<'a>(info: &'a MethodInfo, recipe: &Recipe, at: usize) -> Vec<&'a ParameterInfo> {
-    let is_base =
-        info.has_base() && recipe.models.get(at).is_some_and(|entry| Some(&entry.model) == recipe.base_model.as_ref());
+/// The names of the models of a recipe, each once: those that are merged, then the base.
+pub fn names(recipe: &Recipe) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for part in recipe.parts() {
+        let sources = part.slices.iter().flat_map(|slice| &slice.sources).map(|source| source.model.as_str());
+        for name in part.models.iter().map(|entry| entry.model.as_str()).chain(sources) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let base = recipe.base_model.as_deref();
+    names.extend(base.filter(|base| !names.contains(base)));
+    names
+}
+
+/// The parameters that an entry of `models`, or a source of a slice, can have of its own.
+pub fn of_input<'a>(info: &'a MethodInfo, recipe: &Recipe, owner: Owner) -> Vec<&'a ParameterInfo> {
+    let base = recipe.base_model.as_ref();
+    let (name, base) = match owner {
+        Owner::Model(at) => (recipe.models.get(at).map(|entry| &entry.model), base),
+        Owner::Source(slice, at) => {
+            let slice = recipe.slices.get(slice);
+            let source = slice.and_then(|slice| slice.sources.get(at));
+            (source.map(|source| &source.model), slice.and_then(|slice| slice.base_model.as_ref()).or(base))
+        }
+        Owner::Recipe | Owner::Slice(_) => return info.parameters.iter().collect(),
+    };
+    let is_base = info.has_base() && name.is_some() && name == base;
     let has = |scope| scope == Scope::Input || (scope == Scope::NonBase && !is_base);
     info.parameters.iter().filter(|parameter| has(parameter.scope)).collect()
 }
 
-fn set(recipe: &mut Recipe, owner: Owner, parameter: String, setting: Option<Setting>) {
-    let settings = match owner {
-        Owner::Recipe => Some(&mut recipe.parameters),
-        Owner::Model(at) => recipe.models.get_mut(at).map(|entry| &mut entry.parameters),
+/// What is written for `owner`, if it is there.
+pub fn settings(recipe: &Recipe, owner: Owner) -> Option<&Settings> {
+    match owner {
+        Owner::Recipe => Some(&recipe.parameters),
+        Owner::Model(at) => recipe.models.get(at).map(|entry| &entry.parameters),
+        Owner::Slice(at) => recipe.slices.get(at).map(|slice| &slice.parameters),
+        Owner::Source(slice, at) => {
+            recipe.slices.get(slice).and_then(|slice| slice.sources.get(at)).map(|source| &source.parameters)
+        }
+    }
+}
+
+/// What is written around `owner` and counts where it says nothing itself.
+pub fn inherited<'a>(recipe: &'a Recipe, owner: Owner, parameter: &str) -> Option<&'a Setting> {
+    let around = match owner {
+        Owner::Recipe => return None,
+        Owner::Source(slice, _) => settings(recipe, Owner::Slice(slice)),
+        Owner::Model(_) | Owner::Slice(_) => None,
     };
-    let Some(settings) = settings else { return };
+    around.and_then(|settings| settings.get(parameter)).or_else(|| recipe.parameters.get(parameter))
+}
+
+fn set(recipe: &mut Recipe, owner: Owner, parameter: String, setting: Option<Setting>) {
+    let Some(settings) = settings_mut(recipe, owner) else { return };
     match setting {
         Some(setting) => drop(settings.insert(parameter, setting)),
         None => drop(settings.remove(&parameter)),
+    }
+}
+
+fn settings_mut(recipe: &mut Recipe, owner: Owner) -> Option<&mut Settings> {
+    match owner {
+        Owner::Recipe => Some(&mut recipe.parameters),
+        Owner::Model(at) => recipe.models.get_mut(at).map(|entry| &mut entry.parameters),
+        Owner::Slice(at) => recipe.slices.get_mut(at).map(|slice| &mut slice.parameters),
+        Owner::Source(slice, at) => recipe
+            .slices
+            .get_mut(slice)
+            .and_then(|slice| slice.sources.get_mut(at))
+            .map(|source| &mut source.parameters),
+    }
+}
+
+fn set_adapter(recipe: &mut Recipe, owner: Owner, adapter: Option<&str>) {
+    let name = match owner {
+        Owner::Model(at) => recipe.models.get_mut(at).map(|entry| &mut entry.model),
+        Owner::Source(slice, at) => {
+            recipe.slices.get_mut(slice).and_then(|slice| slice.sources.get_mut(at)).map(|source| &mut source.model)
+        }
+        Owner::Recipe | Owner::Slice(_) => None,
+    };
+    if let Some(name) = name {
+        let own = split_adapter(name).0;
+        *name = adapter.map_or_else(|| own.to_owned(), |adapter| format!("{own}+{adapter}"));
+    }
+}
+
+fn drop_token(rule: Option<&mut TokenizerRule>, at: usize) {
+    if let Some(rule) = rule.filter(|rule| at < rule.tokens.len()) {
+        rule.tokens.remove(at);
     }
 }
 
@@ -125,32 +234,57 @@ fn set_base(recipe: &mut Recipe, base: Option<String>, methods: &[MethodInfo]) {
 
 /// Drops what the method does not have. Only where roles change: what a person wrote is otherwise theirs.
 fn drop_foreign(recipe: &mut Recipe, info: &MethodInfo) {
-    recipe.parameters.retain(|key, _| info.parameter(key).is_some());
+    let is_known = |key: &String, _: &mut Setting| info.parameter(key).is_some();
+    recipe.parameters.retain(is_known);
+    recipe.slices.iter_mut().for_each(|slice| slice.parameters.retain(is_known));
     if info.base == BaseUse::Ordinary
-        && let Some(base) = recipe.base_model.take()
-        && recipe.models.iter().all(|entry| entry.model != base)
+        && let Some(base) = recipe.base_model.clone()
+        && recipe.slices.is_empty()
+        && recipe.modules.is_empty()
     {
-        recipe.models.insert(0, ModelEntry { model: base, ..ModelEntry::default() });
+        recipe.base_model = None;
+        if recipe.models.iter().all(|entry| entry.model != base) {
+            recipe.models.insert(0, ModelEntry { model: base, ..ModelEntry::default() });
+        }
     }
-    for at in 0..recipe.models.len() {
-        let own: Vec<&str> = of_input(info, recipe, at).into_iter().map(|parameter| parameter.name).collect();
-        recipe.models[at].parameters.retain(|key, _| own.contains(&key.as_str()));
+    for owner in inputs(recipe) {
+        let own: Vec<&str> = of_input(info, recipe, owner).into_iter().map(|parameter| parameter.name).collect();
+        if let Some(settings) = settings_mut(recipe, owner) {
+            settings.retain(|key, _| own.contains(&key.as_str()));
+        }
     }
 }
 
-/// Fills in what the method cannot do without.
+/// Fills in what the method cannot do without. Modules are left alone: the form does not show what is in them.
 fn fill_required(recipe: &mut Recipe, info: &MethodInfo) {
-    for at in 0..recipe.models.len() {
-        let own: Vec<ParameterInfo> = of_input(info, recipe, at).into_iter().cloned().collect();
-        let outer = &recipe.parameters;
-        let entry = &mut recipe.models[at].parameters;
-        for parameter in own.iter().filter(|parameter| !outer.contains_key(parameter.name)) {
-            require(entry, parameter);
+    if !recipe.modules.is_empty() {
+        return;
+    }
+    for owner in inputs(recipe) {
+        for parameter in of_input(info, recipe, owner) {
+            let is_given = parameter.scope == Scope::Shared || inherited(recipe, owner, parameter.name).is_some();
+            if let Some(settings) = settings_mut(recipe, owner).filter(|_| !is_given) {
+                require(settings, parameter);
+            }
         }
     }
     for parameter in info.parameters.iter().filter(|parameter| parameter.scope == Scope::Shared) {
-        require(&mut recipe.parameters, parameter);
+        let slices = &recipe.slices;
+        let in_every_slice =
+            !slices.is_empty() && slices.iter().all(|slice| slice.parameters.contains_key(parameter.name));
+        if !in_every_slice {
+            require(&mut recipe.parameters, parameter);
+        }
     }
+}
+
+/// Every entry of `models` and every source of a slice.
+fn inputs(recipe: &Recipe) -> Vec<Owner> {
+    let sources = |(at, slice): (usize, &merge_studio::recipe::Slice)| {
+        (0..slice.sources.len()).map(move |source| Owner::Source(at, source))
+    };
+    let models = (0..recipe.models.len()).map(Owner::Model);
+    models.chain(recipe.slices.iter().enumerate().flat_map(sources)).collect()
 }
 
 fn require(settings: &mut Settings, parameter: &ParameterInfo) {

@@ -1,14 +1,17 @@
 //! The recipe as a form. Every control is one edit of the recipe; the text is written from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use merge_studio::recipe::{BaseUse, FloatName, MethodInfo, ParameterInfo, Recipe, Scope};
+use merge_studio::recipe::{BaseUse, FloatName, MethodInfo, ParameterInfo, Recipe, Scope, split_adapter};
 use yew::prelude::*;
 
 use super::edit::{self, Edit, Owner};
+use super::edit_slices::SliceEdit;
 use super::field::selected;
 use super::setting::{ParameterProps, parameter};
-use super::state::Action;
+use super::slices::slices;
+use super::state::{Action, State, Tab};
+use super::vocabulary::vocabulary;
 use super::words::recipe as words;
 
 /// What [`form`] shows.
@@ -17,10 +20,38 @@ pub struct FormProps<'a> {
     pub form: &'a Recipe,
     /// What methods there are.
     pub methods: &'a [MethodInfo],
-    /// Names of the loaded models.
+    /// Names of the loaded models that are models by themselves.
     pub loaded: Vec<&'a str>,
+    /// Names of the loaded adapters.
+    pub adapters: Vec<&'a str>,
+    /// How many layers models have, where it is known.
+    pub depths: BTreeMap<String, u64>,
     /// Where edits go.
     pub act: &'a Callback<Action>,
+}
+
+impl<'a> FormProps<'a> {
+    /// What there is to show of the page's state.
+    pub fn new(form: &'a Recipe, state: &'a State, act: &'a Callback<Action>) -> Self {
+        let (loaded, adapters) = (state.whole_models(), state.adapters());
+        Self { form, methods: &state.methods, loaded, adapters, depths: state.depths(), act }
+    }
+
+    /// How many layers the model has that the recipe calls `name`.
+    pub fn depth(&self, name: &str) -> Option<u64> {
+        self.depths.get(split_adapter(name).0).copied()
+    }
+
+    /// The names that may stand where a model's is wanted: the recipe's own and those that are loaded.
+    pub fn names(&self) -> BTreeSet<&'a str> {
+        edit::names(self.form).into_iter().chain(self.loaded.iter().copied()).collect()
+    }
+
+    /// A small button for one edit.
+    pub fn icon(&self, label: String, sign: &'static str, disabled: bool, edit: Edit) -> Html {
+        let act = self.act.reform(move |_: MouseEvent| Action::Edit(edit.clone()));
+        html! { <button type="button" class="icon" aria-label={label.clone()} title={label} {disabled} onclick={act}>{ sign }</button> }
+    }
 }
 
 /// The form.
@@ -47,8 +78,18 @@ pub fn form(props: &FormProps<'_>) -> Html {
             </div>
             if let Some(info) = info {
                 { base(props, info) }
-                { inputs(props, info) }
+                if form.modules.is_empty() {
+                    { shape(props) }
+                    if form.slices.is_empty() {
+                        { inputs(props, info) }
+                    } else {
+                        { slices(props, info) }
+                    }
+                } else {
+                    { modules(props) }
+                }
                 { shared(props, info) }
+                { vocabulary(props) }
                 <fieldset class="dtypes">
                     <legend>{ words::RESULT }</legend>
                     { dtype("dtype", words::DTYPE, words::DTYPE_AUTO, form.dtype, props.act, Edit::Dtype) }
@@ -64,10 +105,6 @@ fn base(props: &FormProps<'_>, info: &MethodInfo) -> Html {
         return html! {};
     }
     let chosen = props.form.base_model.as_deref();
-    let mut names = BTreeSet::new();
-    names.extend(chosen);
-    names.extend(props.form.models.iter().map(|entry| entry.model.as_str()));
-    names.extend(&props.loaded);
     let choose = props
         .act
         .reform(|event: Event| Action::Edit(Edit::Base(Some(selected(&event)).filter(|name| !name.is_empty()))));
@@ -77,11 +114,42 @@ fn base(props: &FormProps<'_>, info: &MethodInfo) -> Html {
             <label for="base">{ words::BASE }</label>
             <select id="base" onchange={choose}>
                 <option value="" selected={chosen.is_none()} disabled={info.base == BaseUse::Required}>{ none }</option>
-                { for names.iter().map(|name| html! {
-                    <option key={(*name).to_owned()} value={(*name).to_owned()} selected={chosen == Some(*name)}>{ *name }</option>
-                }) }
+                { for props.names().into_iter().map(|name| option(name, chosen == Some(name))) }
             </select>
         </div>
+    }
+}
+
+/// A name to choose.
+pub fn option(name: &str, selected: bool) -> Html {
+    html! { <option key={name.to_owned()} value={name.to_owned()} {selected}>{ name }</option> }
+}
+
+/// Whole models, or slices.
+fn shape(props: &FormProps<'_>) -> Html {
+    let form = props.form;
+    let in_slices = !form.slices.is_empty();
+    // As deep as the shallowest, so that the slice is one that every model has.
+    let depths: Option<Vec<u64>> = edit::names(form).into_iter().map(|name| props.depth(name)).collect();
+    let depth = depths.and_then(|depths| depths.into_iter().min()).filter(|depth| *depth > 0);
+    let radio = |label: &'static str, checked: bool, disabled: bool, edit: SliceEdit| {
+        let choose = props.act.reform(move |_: Event| Action::Edit(Edit::Slices(edit.clone())));
+        html! {
+            <label class="choice">
+                <input type="radio" name="shape" {checked} {disabled} onchange={choose} />
+                <span>{ label }</span>
+            </label>
+        }
+    };
+    html! {
+        <fieldset class="shape">
+            <legend>{ words::SHAPE }</legend>
+            { radio(words::WHOLE, !in_slices, false, SliceEdit::IntoModels) }
+            { radio(words::SLICES, in_slices, !in_slices && depth.is_none(), SliceEdit::FromModels(depth.unwrap_or(0))) }
+            if !in_slices && depth.is_none() {
+                <p class="aside">{ words::SLICES_WANT_MODELS }</p>
+            }
+        </fieldset>
     }
 }
 
@@ -90,23 +158,21 @@ fn inputs(props: &FormProps<'_>, info: &MethodInfo) -> Html {
     let count = form.models.len();
     let row = |at: usize| {
         let name = &form.models[at].model;
-        let own = edit::of_input(info, form, at);
-        let button = |label: String, sign: &'static str, disabled: bool, edit: Edit| {
-            let act = props.act.reform(move |_: MouseEvent| Action::Edit(edit.clone()));
-            html! { <button type="button" class="icon" aria-label={label.clone()} title={label} {disabled} onclick={act}>{ sign }</button> }
-        };
+        let owner = Owner::Model(at);
+        let own = edit::of_input(info, form, owner);
         html! {
             <li key={format!("{name}#{at}")} class="input">
                 <div class="input-head">
                     <span class="input-name" title={name.clone()}>{ name }</span>
-                    { button(words::up(name), "↑", at == 0, Edit::Move { from: at, to: at.saturating_sub(1) }) }
-                    { button(words::down(name), "↓", at + 1 == count, Edit::Move { from: at, to: at + 1 }) }
-                    { button(words::remove(name), "×", false, Edit::Remove(at)) }
+                    { props.icon(words::up(name), "↑", at == 0, Edit::Move { from: at, to: at.saturating_sub(1) }) }
+                    { props.icon(words::down(name), "↓", at + 1 == count, Edit::Move { from: at, to: at + 1 }) }
+                    { props.icon(words::remove(name), "×", false, Edit::Remove(at)) }
                 </div>
                 if own.is_empty() && Some(name) == form.base_model.as_ref() {
                     <p class="aside">{ words::IS_BASE }</p>
                 }
-                { for own.into_iter().map(|parameter| parameter_of(props, Owner::Model(at), parameter, words::of_model(parameter.name, name))) }
+                { adapter(props, owner, name, words::adapter_for(split_adapter(name).0)) }
+                { for own.into_iter().map(|parameter| parameter_of(props, owner, parameter, words::of_model(parameter.name, name))) }
             </li>
         }
     };
@@ -119,30 +185,84 @@ fn inputs(props: &FormProps<'_>, info: &MethodInfo) -> Html {
     }
 }
 
+/// Which adapter is on a model, where there are any.
+pub fn adapter(props: &FormProps<'_>, owner: Owner, name: &str, label: String) -> Html {
+    let chosen = split_adapter(name).1;
+    let mut names: BTreeSet<&str> = props.adapters.iter().copied().collect();
+    names.extend(chosen);
+    if names.is_empty() {
+        return html! {};
+    }
+    let choose = props.act.reform(move |event: Event| {
+        let adapter = Some(selected(&event)).filter(|name| !name.is_empty());
+        Action::Edit(Edit::Adapter { owner, adapter })
+    });
+    html! {
+        <label class="field is-row">
+            <span>{ words::ADAPTER }</span>
+            <select aria-label={label} onchange={choose}>
+                <option value="" selected={chosen.is_none()}>{ words::NO_ADAPTER }</option>
+                { for names.into_iter().map(|name| option(name, chosen == Some(name))) }
+            </select>
+        </label>
+    }
+}
+
 fn add(props: &FormProps<'_>) -> Html {
     let form = props.form;
-    let used =
-        |name: &str| form.models.iter().any(|entry| entry.model == name) || form.base_model.as_deref() == Some(name);
-    let free: Vec<&str> = props.loaded.iter().copied().filter(|name| !used(name)).collect();
-    let choose = props.act.clone();
+    let listed = |name: &str| form.models.iter().any(|entry| entry.model == name);
+    let base = form.base_model.as_deref();
+    let free = props.loaded.iter().copied().filter(|name| !listed(name) && base != Some(*name));
+    // A base is most often no input itself; with an adapter it is one.
+    let own = base.map(|base| split_adapter(base).0).or(props.loaded.first().copied());
+    let adapted = props.adapters.iter().filter_map(|adapter| Some(format!("{}+{adapter}", own?)));
+    let free: Vec<String> = free.map(ToOwned::to_owned).chain(adapted.filter(|name| !listed(name))).collect();
+    if free.is_empty() {
+        return html! {};
+    }
+    html! { { chooser("add-model", words::ADD_MODEL, &free, props.act.reform(|name| Action::Edit(Edit::Add(name)))) } }
+}
+
+/// A select that does something with every choice and goes back to none.
+pub fn chooser(id: &str, label: &'static str, names: &[String], chosen: Callback<String>) -> Html {
     let choose = Callback::from(move |event: Event| {
         let name = selected(&event);
         event.target_unchecked_into::<web_sys::HtmlSelectElement>().set_value("");
         if !name.is_empty() {
-            choose.emit(Action::Edit(Edit::Add(name)));
+            chosen.emit(name);
         }
     });
-    if free.is_empty() {
-        return html! {};
-    }
     html! {
         <div class="field is-inline">
-            <label for="add-model">{ words::ADD_MODEL }</label>
-            <select id="add-model" onchange={choose}>
+            <label for={id.to_owned()}>{ label }</label>
+            <select id={id.to_owned()} onchange={choose}>
                 <option value="" selected=true>{ words::ADD_MODEL_HINT }</option>
-                { for free.iter().map(|name| html! { <option key={(*name).to_owned()} value={(*name).to_owned()}>{ *name }</option> }) }
+                { for names.iter().map(|name| option(name, false)) }
             </select>
         </div>
+    }
+}
+
+/// What a recipe of modules merges: to be read here, and edited as YAML.
+fn modules(props: &FormProps<'_>) -> Html {
+    html! {
+        <fieldset>
+            <legend>{ words::MODULES }</legend>
+            <p>{ words::MODULES_IN_YAML }</p>
+            <dl class="modules">
+                { for props.form.parts().iter().map(|part| html! {
+                    <div><dt>{ part.name }</dt><dd>{ words::module(part) }</dd></div>
+                }) }
+            </dl>
+            { to_yaml(props.act) }
+        </fieldset>
+    }
+}
+
+/// A button to the YAML tab.
+pub fn to_yaml(act: &Callback<Action>) -> Html {
+    html! {
+        <button type="button" class="quiet small" onclick={act.reform(|_: MouseEvent| Action::Show(Tab::Yaml))}>{ words::EDIT_YAML }</button>
     }
 }
 
@@ -163,19 +283,14 @@ fn shared(props: &FormProps<'_>, info: &MethodInfo) -> Html {
     }
 }
 
-fn parameter_of(props: &FormProps<'_>, owner: Owner, info: &ParameterInfo, label: String) -> Html {
-    let recipe = props.form;
-    let outer = recipe.parameters.get(info.name);
-    let (own, inherited) = match owner {
-        Owner::Recipe => (outer, None),
-        Owner::Model(at) => (recipe.models.get(at).and_then(|entry| entry.parameters.get(info.name)), outer),
-    };
+/// The row of a parameter of `owner`.
+pub fn parameter_of(props: &FormProps<'_>, owner: Owner, info: &ParameterInfo, label: String) -> Html {
     parameter(&ParameterProps {
         label: label.into(),
         info: info.clone(),
         owner,
-        own: own.cloned(),
-        inherited: inherited.cloned(),
+        own: edit::settings(props.form, owner).and_then(|settings| settings.get(info.name)).cloned(),
+        inherited: edit::inherited(props.form, owner, info.name).cloned(),
         act: props.act.clone(),
     })
 }
@@ -197,9 +312,7 @@ fn dtype(
             <label for={id}>{ label }</label>
             <select {id} onchange={choose}>
                 <option value="" selected={chosen.is_none()}>{ none }</option>
-                { for FloatName::ALL.into_iter().map(|float| html! {
-                    <option key={float.name()} value={float.name()} selected={chosen == Some(float)}>{ float.name() }</option>
-                }) }
+                { for FloatName::ALL.into_iter().map(|float| option(float.name(), chosen == Some(float))) }
             </select>
         </div>
     }

@@ -12,6 +12,7 @@ mod complete;
 mod curve;
 mod demo;
 mod edit;
+mod edit_slices;
 mod field;
 mod files;
 mod filters;
@@ -33,8 +34,10 @@ mod results;
 mod run_pane;
 mod setting;
 mod shared;
+mod slices;
 mod state;
 mod theme;
+mod vocabulary;
 mod words;
 mod yaml;
 

@@ -1,5 +1,6 @@
 //! The Models pane: how models come in, and the list of those that did.
 
+use merge_studio::recipe::split_adapter;
 use yew::prelude::*;
 
 use super::card::{Role, card};
@@ -39,11 +40,12 @@ pub fn models(props: &ModelsProps) -> Html {
     let picked = props.on_files.reform(|event: Event| files::of_input(&event.target_unchecked_into()));
     let demo = props.on_demo.reform(|_: MouseEvent| ());
     let base = state.form.as_ref().and_then(|form| form.base_model.clone());
+    let base = base.as_deref().map(|base| split_adapter(base).0);
     let bound = state.bound();
     let role = |at: usize, name: &str| {
         let bound = bound.iter().find(|bound| bound.model.is_some_and(|(model, _)| model == at))?;
         let alias = (bound.name != name).then(|| bound.name.clone());
-        Some(Role { is_base: Some(&bound.name) == base.as_ref(), alias })
+        Some(Role { is_base: Some(bound.name.as_str()) == base, alias })
     };
     let has_demo = state.models.iter().any(|model| model.name.starts_with("demo-"));
     html! {

@@ -52,7 +52,7 @@ pub fn recipe_pane(props: &RecipePaneProps) -> Html {
             if state.tab == Tab::Form {
                 <div id="panel-form" role="tabpanel" aria-labelledby="tab-form">
                     if let Some(form) = &state.form {
-                        { recipe_form(&FormProps { form, methods: &state.methods, loaded: state.names(), act: &props.act }) }
+                        { recipe_form(&FormProps::new(form, state, &props.act)) }
                         { comments(state) }
                     } else {
                         <div class="note">

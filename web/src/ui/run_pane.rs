@@ -1,12 +1,12 @@
 //! The Run pane: what will happen, the choices that are not in the recipe, the merge, and what came of it.
 
-use merge_studio::plan::{Plan, Rule};
+use merge_studio::plan::{Plan, PlanError, Rule};
 use yew::prelude::*;
 
 use super::field::{entered, selected};
 use super::ledger::Ledger;
 use super::merging::Merging;
-use super::preview::preview;
+use super::preview::{PreviewProps, align, preview};
 use super::progress::progress_view;
 use super::results::{ResultsProps, results};
 use super::shared::Shared;
@@ -54,7 +54,7 @@ pub fn run_pane(props: &RunPaneProps) -> Html {
                     act: props.act.clone(),
                 }) }
             }
-            { plan(state) }
+            { plan(state, &props.act) }
         </section>
     }
 }
@@ -133,18 +133,21 @@ fn status(state: &State) -> String {
 }
 
 /// What will happen, or what is missing before it can be said.
-fn plan(state: &State) -> Html {
+fn plan(state: &State, act: &Callback<Action>) -> Html {
     match &state.planning {
         Planning::Ready { plan, peak_memory, .. } => html! {
             <>
-                { preview(plan, *peak_memory, draws(plan)) }
+                { preview(&PreviewProps { plan, peak_memory: *peak_memory, draws: draws(plan), state, act }) }
                 <Ledger plan={Shared(plan.clone())} />
             </>
         },
         Planning::Refused(why) => html! {
             <div class="note is-error" role="alert">
                 <p><strong>{ words::REFUSED }</strong></p>
-                <p>{ common::sentence(why) }</p>
+                <p>{ common::sentence(&why.to_string()) }</p>
+                if matches!(**why, PlanError::ShapesDiffer { vocabulary: true, .. }) {
+                    { align(act) }
+                }
             </div>
         },
         Planning::Waiting(_) | Planning::Nothing => {

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use merge_studio::model::Model;
-use merge_studio::plan::{self, Plan, PlanOptions};
-use merge_studio::recipe::{self, Checked, Link, LinkError, LinkInput, MethodInfo, Problem, Recipe, Repair, Severity};
+use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
+use merge_studio::recipe::{
+    self, Checked, Link, LinkError, LinkInput, MethodInfo, Problem, Recipe, Repair, Severity, split_adapter,
+};
 use serde::{Deserialize, Serialize};
 
 use super::agreement::{self, Agreement};
-use super::binding::{self, Bound};
+use super::binding::{self, Bound, Question};
 use super::edit::{self, Edit};
 use super::merging::{Merging, Outcome, Started};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
@@ -70,6 +72,13 @@ pub struct Loaded {
     pub state: Opening,
 }
 
+impl Loaded {
+    /// Whether it is a LoRA adapter and no model by itself.
+    pub fn is_adapter(&self) -> bool {
+        matches!(&self.state, Opening::Open(model) if model.adapter.is_some())
+    }
+}
+
 /// How far a model is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Opening {
@@ -120,8 +129,8 @@ pub enum Planning {
         /// Bytes that the workers will allocate at most, together.
         peak_memory: u64,
     },
-    /// The engine refuses: in its words.
-    Refused(String),
+    /// The engine refuses: why.
+    Refused(Rc<PlanError>),
 }
 
 /// A link that was opened, and what stood in the page before.
@@ -309,7 +318,7 @@ impl State {
                 self.planning = Planning::Ready { token, plan: Rc::new(*plan), peak_memory };
             }
             Event::PlanFailed { token, error } if self.planning == Planning::Waiting(token) => {
-                self.planning = Planning::Refused(error.to_string());
+                self.planning = Planning::Refused(Rc::new(error));
             }
             Event::Planned { .. } | Event::PlanFailed { .. } => {}
             Event::Crashed { message } => self.apply(Action::Alert(Alert::Crashed(message))),
@@ -356,10 +365,10 @@ impl State {
 
     fn edit(&mut self, edit: Edit) {
         let Some(form) = &self.form else { return };
-        let fresh = form.models.is_empty() && form.base_model.is_none();
+        let fresh = edit::names(form).is_empty();
         let edited = match &edit {
             Edit::Method(id) if fresh => match self.methods.iter().find(|info| info.id == id) {
-                Some(info) => edit::start(info, &self.names(), &self.methods),
+                Some(info) => edit::start(info, &self.whole_models(), &self.methods),
                 None => edit::apply(form, edit, &self.methods),
             },
             _ => edit::apply(form, edit, &self.methods),
@@ -395,6 +404,32 @@ impl State {
         self.models.iter().map(|model| model.name.as_str()).collect()
     }
 
+    /// Those of them that are models by themselves.
+    pub fn whole_models(&self) -> Vec<&str> {
+        self.models.iter().filter(|model| !model.is_adapter()).map(|model| model.name.as_str()).collect()
+    }
+
+    /// Those that are adapters.
+    pub fn adapters(&self) -> Vec<&str> {
+        self.models.iter().filter(|model| model.is_adapter()).map(|model| model.name.as_str()).collect()
+    }
+
+    /// How many layers the models have, by the names that loaded models and the recipe have for them.
+    pub fn depths(&self) -> BTreeMap<String, u64> {
+        let depth = |model: &Loaded| match &model.state {
+            Opening::Open(model) if model.adapter.is_none() => Some(model.layers()),
+            _ => None,
+        };
+        let loaded = self.models.iter().filter_map(|model| Some((model.name.clone(), depth(model)?)));
+        let bound = self.bound().into_iter().filter_map(|bound| {
+            let (model, _) = bound.model?;
+            Some((bound.name, depth(&self.models[model])?))
+        });
+        let mut depths = BTreeMap::new();
+        depths.extend(loaded.chain(bound));
+        depths
+    }
+
     /// `name`, or with a number behind it where a model is called so already.
     pub fn free_name(&self, name: &str) -> String {
         let taken = |name: &str| self.models.iter().any(|model| model.name == name);
@@ -405,7 +440,12 @@ impl State {
     /// Which model stands for each name of the recipe.
     pub fn bound(&self) -> Vec<Bound> {
         let Some(form) = &self.form else { return Vec::new() };
-        binding::bind(&plan::input_names(form), form.base_model.as_deref(), &self.names(), &self.chosen)
+        let names = plan::input_names(form);
+        let adapters: Vec<&str> = edit::names(form).into_iter().filter_map(|name| split_adapter(name).1).collect();
+        let models: Vec<(&str, bool)> =
+            self.models.iter().map(|model| (model.name.as_str(), model.is_adapter())).collect();
+        let base = form.base_model.as_deref().map(|base| split_adapter(base).0);
+        binding::bind(&Question { names: &names, adapters: &adapters, base, models: &models }, &self.chosen)
     }
 
     /// How many of the problems stop the merge.

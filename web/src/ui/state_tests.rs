@@ -1,9 +1,11 @@
 //! The reducer's tests: what a person does, and what the page then knows. No browser, no worker.
 
 use merge_studio::method;
-use merge_studio::recipe::examples;
+use merge_studio::recipe::{TokenizerSource, examples};
 
 use super::super::agreement::Agreement;
+use super::super::edit::Owner;
+use super::super::edit_slices::SliceEdit;
 use super::*;
 
 fn fresh() -> State {
@@ -15,21 +17,52 @@ fn model(name: &str, fingerprint: &str) -> Model {
         name: name.to_owned(),
         weight_files: Vec::new(),
         tensors: BTreeMap::new(),
-        adapter: None,
         config: None,
         family: merge_studio::model::Family::Generic,
         companions: BTreeMap::new(),
         vocabulary: None,
+        adapter: None,
         fingerprint: fingerprint.to_owned(),
         notices: Vec::new(),
     }
 }
 
 fn load(state: &mut State, id: u32, name: &str) {
+    open(state, id, model(name, &format!("print of {name}")));
+}
+
+fn open(state: &mut State, id: u32, model: Model) {
     let id = ModelId(id);
-    state.apply(Action::Opening { id, name: name.to_owned() });
-    let model = Box::new(model(name, &format!("print of {name}")));
-    state.apply(Action::Heard(Event::Opened { id, model }));
+    state.apply(Action::Opening { id, name: model.name.clone() });
+    state.apply(Action::Heard(Event::Opened { id, model: Box::new(model) }));
+}
+
+/// A model of so many layers.
+fn deep(name: &str, layers: u64) -> Model {
+    let config = merge_studio::model::Config {
+        architecture: None,
+        model_type: None,
+        layers: Some(layers),
+        vocab_size: None,
+        tied: None,
+        text: String::new(),
+    };
+    Model { config: Some(config), ..model(name, name) }
+}
+
+/// A LoRA adapter.
+fn lora(name: &str) -> Model {
+    let adapter = merge_studio::model::Adapter {
+        rank: 2,
+        other_ranks: Vec::new(),
+        alpha: 2.0,
+        alphas: Vec::new(),
+        rank_stabilised: false,
+        fan_in_fan_out: false,
+        saved: Vec::new(),
+        base: Some("demo-base".to_owned()),
+    };
+    Model { adapter: Some(adapter), ..model(name, name) }
 }
 
 fn with_demo() -> State {
@@ -280,4 +313,88 @@ fn a_model_that_could_not_be_read_is_named_among_what_is_missing() {
     assert_eq!(state.missing(), [Missing::Unread(vec!["demo-sort".to_owned()])]);
     state.apply(Action::Remove(id));
     assert!(matches!(state.missing()[..], [Missing::Unbound(_)]));
+}
+
+#[test]
+fn whole_models_become_slices_of_all_layers_in_the_text_and_come_back() {
+    let mut state = fresh();
+    for (id, name) in (0..).zip(["demo-base", "demo-sort"]) {
+        open(&mut state, id, deep(name, 6));
+    }
+    state.apply(Action::Edit(Edit::Method("ties".to_owned())));
+    let whole = state.form.clone();
+    assert_eq!(state.depths().get("demo-sort"), Some(&6));
+    state.apply(Action::Edit(Edit::Slices(SliceEdit::FromModels(6))));
+    assert!(state.text.contains("layer_range: [0, 6]"), "{}", state.text);
+    assert_eq!(state.missing(), []);
+    state.apply(Action::Edit(Edit::Slices(SliceEdit::IntoModels)));
+    let names = |form: &Option<Rc<Recipe>>| form.as_deref().map(|form| form.base_model.clone());
+    assert_eq!(names(&state.form), names(&whole));
+    assert!(!state.text.contains("slices"), "{}", state.text);
+}
+
+#[test]
+fn a_recipe_of_modules_keeps_them_through_edits_of_all_else() {
+    let text = "modules:\n  text_decoder:\n    models:\n      - model: demo-base\n      - model: demo-sort\n    parameters:\n      weight: 0.5\nmerge_method: linear\n";
+    let mut state = with_demo();
+    state.apply(Action::Typed(text.to_owned()));
+    assert_eq!(state.errors(), 0, "{:?}", state.checked.problems);
+    let modules = state.form.as_ref().map(|form| form.modules.clone());
+    for edit in [Edit::Dtype(None), Edit::Tokenizer(Some(TokenizerSource::Union)), Edit::Base(Some("demo-base".into()))]
+    {
+        state.apply(Action::Edit(edit));
+    }
+    assert_eq!(state.form.as_ref().map(|form| form.modules.clone()), modules);
+    assert!(state.form.as_ref().is_some_and(|form| form.parameters.is_empty()), "{}", state.text);
+    assert!(state.text.contains("source: union"), "{}", state.text);
+}
+
+#[test]
+fn the_vocabulary_is_edited_in_place_and_its_rules_stay_until_they_are_removed() {
+    let mut state = with_demo();
+    let zero = |token: &str| format!("    {token}:\n      source: {{kind: zero}}\n");
+    let rules = zero("\"<a>\"") + &zero("\"<b>\"");
+    let text = example("ties") + "tokenizer:\n  source: base\n  tokens:\n" + &rules;
+    state.apply(Action::Typed(text));
+    assert_eq!(state.errors(), 0, "{:?}", state.checked.problems);
+    for edit in
+        [Edit::Tokenizer(Some(TokenizerSource::Union)), Edit::PadTo(Some(64)), Edit::DropToken(0), Edit::DropToken(9)]
+    {
+        state.apply(Action::Edit(edit));
+    }
+    state.apply(Action::Edit(Edit::ChatTemplate(Some("chatml".to_owned()))));
+    let form = state.checked.recipe.clone().expect("it is sound");
+    let rule = form.tokenizer.expect("a tokenizer");
+    assert_eq!((rule.source, rule.pad_to_multiple_of), (TokenizerSource::Union, Some(64)));
+    assert_eq!(rule.tokens.iter().map(|(token, _)| token.as_str()).collect::<Vec<_>>(), ["<b>"]);
+    assert_eq!(form.chat_template.as_deref(), Some("chatml"));
+    state.apply(Action::Edit(Edit::ChatTemplate(Some(String::new()))));
+    state.apply(Action::Edit(Edit::Tokenizer(None)));
+    assert!(!state.text.contains("tokenizer") && !state.text.contains("chat_template"), "{}", state.text);
+}
+
+#[test]
+fn an_adapter_is_no_model_by_itself_and_both_parts_of_a_name_are_bound() {
+    let mut state = with_demo();
+    open(&mut state, 9, lora("my-lora"));
+    assert_eq!(state.adapters(), ["my-lora"]);
+    state.apply(Action::Edit(Edit::Method("linear".to_owned())));
+    assert!(!state.text.contains("my-lora"), "a first recipe is of models");
+    state.apply(Action::Edit(Edit::Adapter { owner: Owner::Model(0), adapter: Some("my-lora".to_owned()) }));
+    assert!(state.text.contains("model: demo-base+my-lora"), "{}", state.text);
+    let bound = state.wanted().expect("all names are models'").binding;
+    assert_eq!((bound.get("demo-base"), bound.get("my-lora")), (Some(&ModelId(0)), Some(&ModelId(9))));
+    state.apply(Action::Edit(Edit::Adapter { owner: Owner::Model(0), adapter: None }));
+    assert!(!state.text.contains("my-lora"));
+}
+
+#[test]
+fn a_refused_plan_keeps_its_reason_so_that_it_can_be_mended() {
+    let mut state = with_demo();
+    state.apply(Action::Given(example("ties")));
+    let token = PlanToken(1);
+    state.apply(Action::Asked(Some(token)));
+    let error = PlanError::NothingToMerge;
+    state.apply(Action::Heard(Event::PlanFailed { token, error: error.clone() }));
+    assert_eq!(state.planning, Planning::Refused(Rc::new(error)));
 }

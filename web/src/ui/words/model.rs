@@ -1,6 +1,6 @@
 //! Words about models.
 
-use merge_studio::model::{IgnoredReason, ModelNotice};
+use merge_studio::model::{Adapter, IgnoredReason, ModelNotice};
 
 use super::super::numbers;
 use crate::protocol::OpenError;
@@ -49,6 +49,12 @@ pub const IN_USE: &str = "Stays while a merge runs";
 /// What the recipe calls it.
 pub fn stands_for(alias: &str) -> String {
     format!("stands for {alias}")
+}
+
+/// What an adapter is.
+pub fn adapter(adapter: &Adapter) -> String {
+    let base = adapter.base.as_ref().map_or_else(String::new, |base| format!(", for {base}"));
+    format!("LoRA adapter, rank {}{base}", numbers::grouped(adapter.rank))
 }
 
 /// Remove button.

@@ -1,9 +1,11 @@
 //! Words about the recipe.
 
-use merge_studio::recipe::{Problem, Severity};
+use merge_studio::recipe::{Part, Problem, Severity, TokenRule, TokenSource};
 
 use super::super::agreement::Agreement;
 use super::super::binding::How;
+use super::super::edit_slices::{Taken, count as layers_of};
+use super::super::numbers;
 
 /// The region.
 pub const REGION: &str = "Recipe";
@@ -120,6 +122,170 @@ pub const LINK_BACK: &str = "Back to my recipe";
 pub const LINK_DAMAGED: &str = "The link could not be opened, and nothing was changed.";
 /// Link banner.
 pub const LINK_CHANGED: &str = "You changed the recipe or the seed since: the result will be another one.";
+
+/// Legend of the choice between whole models and slices.
+pub const SHAPE: &str = "Merge";
+/// Choices.
+pub const WHOLE: &str = "Whole models";
+/// Choices.
+pub const SLICES: &str = "Slices";
+/// Why slices can't be chosen yet.
+pub const SLICES_WANT_MODELS: &str = "Slices of layers can be chosen once all models of the recipe are loaded.";
+/// Heading of slices.
+pub const SLICES_LEGEND: &str = "Slices, one on top of the other: the first is the first layers";
+/// Button.
+pub const ADD_SLICE: &str = "Add slice";
+/// Adding a source.
+pub const ADD_SOURCE: &str = "Add source";
+/// Before the first layer.
+pub const RANGE_FROM: &str = "layers";
+/// Before the last.
+pub const RANGE_TO: &str = "to";
+/// A slice without a base of its own.
+pub const BASE_OF_RECIPE: &str = "the recipe's";
+/// Heading of modules.
+pub const MODULES: &str = "Modules";
+/// The form does not edit them.
+pub const MODULES_IN_YAML: &str = "This recipe merges modules, parts of a model that are merged each by itself. Edit them as YAML; what else the form shows can be edited here.";
+/// Goes to YAML.
+pub const EDIT_YAML: &str = "Edit in YAML";
+/// Label.
+pub const ADAPTER: &str = "adapter";
+/// No adapter chosen.
+pub const NO_ADAPTER: &str = "none";
+/// Heading of tokenizer and chat template.
+pub const VOCABULARY: &str = "Vocabulary";
+/// Label.
+pub const TOKENIZER: &str = "Tokenizer";
+/// Choices.
+pub const TOKENIZER_NONE: &str = "As the base's, rows as they are";
+/// Choices.
+pub const TOKENIZER_UNION: &str = "Union of all";
+/// Choices.
+pub const TOKENIZER_BASE: &str = "The base's";
+/// What a choice does.
+pub const TOKENIZER_NONE_WHY: &str = "Row n is merged with row n, whatever token it stands for.";
+/// What a choice does.
+pub const TOKENIZER_UNION_WHY: &str = "Every token that any model has. Rows are matched by their tokens.";
+/// What a choice does.
+pub const TOKENIZER_ONE_WHY: &str = "This tokenizer's tokens. The other models' rows are matched by their tokens.";
+/// Label.
+pub const PAD_TO: &str = "Pad to a multiple of";
+/// Nothing is padded.
+pub const NO_PADDING: &str = "no padding";
+/// Heading of token rules.
+pub const TOKENS: &str = "Rules for single tokens";
+/// Label.
+pub const TEMPLATE: &str = "Chat template";
+/// Label.
+pub const TEMPLATE_TEXT: &str = "Chat template text (Jinja)";
+/// Choices.
+pub const NO_TEMPLATE: &str = "as the tokenizer's";
+/// Choices.
+pub const AUTO_TEMPLATE: &str = "auto: what most models have";
+/// Choices.
+pub const OWN_TEMPLATE: &str = "a text of my own…";
+/// What a text of one's own starts with.
+pub const FIRST_TEMPLATE: &str =
+    "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}";
+
+/// A slice's name.
+pub fn slice(number: usize) -> String {
+    format!("slice {number}")
+}
+
+/// A model in a slice.
+pub fn in_slice(model: &str, slice: usize) -> String {
+    format!("{model} in slice {slice}")
+}
+
+/// Label of the select of a source's model.
+pub fn model_of_source(source: usize, slice: usize) -> String {
+    format!("model of source {source} in slice {slice}")
+}
+
+/// Label of the field.
+pub fn first_layer(name: &str) -> String {
+    format!("first layer of {name}")
+}
+
+/// Label of the field.
+pub fn last_layer(name: &str) -> String {
+    format!("last layer of {name}")
+}
+
+/// Layers 0–15, 16 of them.
+pub fn range(layers: (u64, u64), depth: Option<u64>) -> String {
+    let number = layers_of(layers);
+    let of = depth.map_or_else(String::new, |depth| format!(" of {}", numbers::grouped(depth)));
+    match number {
+        0 => "no layer".to_owned(),
+        1 => format!("layer {}, 1{of}", layers.0),
+        _ => format!("layers {}–{}, {}{of}", layers.0, layers.1 - 1, numbers::grouped(number)),
+    }
+}
+
+/// Above the picture of slices.
+pub fn output_layers(layers: u64, slices: u64) -> String {
+    let layers = super::count(layers, "layer", "layers");
+    format!("{layers} from {}, from the first (left) to the last:", super::count(slices, "slice", "slices"))
+}
+
+/// What slices take of a model.
+pub fn taken(taken: &Taken) -> String {
+    let mut words = taken.model.clone();
+    if taken.repeated > 0 {
+        words += &format!(", {} repeated", super::count(taken.repeated, "layer is", "layers are"));
+    }
+    match taken.dropped {
+        Some(0) => words + if taken.repeated > 0 { "" } else { ", all layers" },
+        Some(dropped) => words + &format!(", {} left out", super::count(dropped, "layer is", "layers are")),
+        None => words,
+    }
+}
+
+/// Heading of what is said for all sources of a slice.
+pub fn settings_of(slice: &str) -> String {
+    format!("Settings of {slice}")
+}
+
+/// Label of a slice's base.
+pub fn base_of(slice: &str) -> String {
+    format!("Base model of {slice}")
+}
+
+/// Label of the select of a model's adapter.
+pub fn adapter_for(model: &str) -> String {
+    format!("adapter for {model}")
+}
+
+/// What a module is made from.
+pub fn module(part: &Part<'_>) -> String {
+    let names: Vec<String> = part.models.iter().map(|entry| entry.model.clone()).collect();
+    if names.is_empty() { super::count(part.slices.len() as u64, "slice", "slices") } else { super::listed(&names) }
+}
+
+/// The tokenizer of one model.
+pub fn tokenizer_of(model: &str) -> String {
+    format!("That of {model}")
+}
+
+/// Where a token's row comes from.
+pub fn token_rule(rule: &TokenRule) -> String {
+    let source = match &rule.source {
+        None => "is in the vocabulary".to_owned(),
+        Some(TokenSource::Zero) => "zeros".to_owned(),
+        Some(TokenSource::Model(model)) => format!("as in {model}"),
+        Some(TokenSource::Token { model, token }) => format!("as {token} in {model}"),
+        Some(TokenSource::Id { model, id }) => format!("as row {id} of {model}"),
+    };
+    if rule.force { format!("{source}, for all models") } else { source }
+}
+
+/// Button.
+pub fn remove_token(token: &str) -> String {
+    format!("Remove the rule for {token}")
+}
 
 /// What was repaired, above the list of it.
 pub fn repairs(number: u64) -> String {

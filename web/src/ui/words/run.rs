@@ -65,6 +65,14 @@ pub const MERGED: &str = "Merged";
 pub const COPIED: &str = "Copied";
 /// Facts.
 pub const TIED: &str = "Tied";
+/// Facts.
+pub const LAYERS: &str = "Layers";
+/// Facts.
+pub const VOCABULARY: &str = "Vocabulary";
+/// Mends vocabularies that differ.
+pub const ALIGN_UNION: &str = "Align vocabularies (union)";
+/// Mends vocabularies that differ.
+pub const ALIGN_BASE: &str = "Keep the base's vocabulary";
 /// Result's heading.
 pub const RESULT: &str = "Result";
 /// Buttons.
@@ -182,6 +190,16 @@ pub fn left_out(reason: LeftOutReason) -> &'static str {
 /// How many tensors are left out for a reason.
 pub fn left_out_count(number: u64, reason: LeftOutReason) -> String {
     format!("{} {}", count(number, "tensor is", "tensors are"), left_out(reason))
+}
+
+/// Rows of a model's vocabulary before they were aligned.
+pub fn had_rows(model: &str, rows: u64) -> String {
+    format!("{model} has {}", numbers::grouped(rows))
+}
+
+/// The end of a list that is cut.
+pub fn and_more(number: u64) -> String {
+    format!("and {} more; merge-studio.json in the result names them all", numbers::grouped(number))
 }
 
 /// What a merge met on its way.

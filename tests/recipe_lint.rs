@@ -369,3 +369,11 @@ fn messages_say_what_where_and_what_to_do() {
         "line 1, column 9: error: `models` lists no model; add an entry `- model: NAME`"
     );
 }
+
+#[test]
+fn a_blank_that_yaml_does_not_know_is_part_of_a_name_and_goes_with_it() {
+    let text = linear("colour: red").replace("merge_method: linear", "merge_method: linear\u{a0}");
+    let problems = lint(&text).problems;
+    let fix = problems.iter().find_map(|problem| problem.fix.as_ref()).unwrap();
+    assert_eq!(fix.apply(&text), text.replace('\u{a0}', ""));
+}

@@ -306,7 +306,7 @@ impl<'a> Reader<'a> {
             ScalarStyle::SingleQuoted => closing(text, '\'').unwrap_or(text.len()),
             ScalarStyle::DoubleQuoted => closing(text, '"').unwrap_or(text.len()),
             ScalarStyle::Literal | ScalarStyle::Folded => text.len(),
-            ScalarStyle::Plain => text.trim_end().len(),
+            ScalarStyle::Plain => text.trim_end_matches([' ', '\t', '\n', '\r']).len(),
         };
         start.until(advance(start, &text[..end]))
     }

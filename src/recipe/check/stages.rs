@@ -74,13 +74,10 @@ pub(super) fn join(mut documents: Vec<Document>, problems: &mut Vec<Problem>) ->
     };
     let unused: Vec<usize> = (0..read.len()).filter(|at| needs.iter().all(|needs| !needs.contains(at))).collect();
     let unnamed = read.iter().position(|document| document.name.is_none());
-    let output = match (unnamed, unused.as_slice()) {
-        (Some(output), _) | (None, &[output]) => output,
-        _ => {
-            let kind = ProblemKind::SeveralOutputs { names: unused.iter().map(|at| name(*at)).collect() };
-            problems.push(Problem::new(read[*unused.last()?].span, kind));
-            return None;
-        }
+    let ((Some(output), _) | (None, &[output])) = (unnamed, unused.as_slice()) else {
+        let kind = ProblemKind::SeveralOutputs { names: unused.iter().map(|at| name(*at)).collect() };
+        problems.push(Problem::new(read[*unused.last()?].span, kind));
+        return None;
     };
     for at in unused.into_iter().filter(|at| *at != output) {
         problems.push(Problem::new(read[at].span, ProblemKind::UnusedStage { name: name(at) }));

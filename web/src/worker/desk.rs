@@ -500,7 +500,7 @@ impl Desk {
             return self.after_stage(number, weights).await;
         }
         let mut state = self.state.borrow_mut();
-        state.stages = None;
+        let over = state.stages.take().map_or_else(Vec::new, |stages| stages.until_the_end());
         let small = std::mem::take(&mut state.small);
         let Some(merge) = state.merge.take() else { return };
         let report = merge.report(Date::now());
@@ -510,6 +510,9 @@ impl Desk {
         state.finished = Some(finished);
         drop(state);
         self.hand_out();
+        for place in over {
+            self.store().remove(place).await;
+        }
     }
 
     /// Ends a running merge, if there is one, with an error.

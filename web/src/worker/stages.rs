@@ -91,13 +91,23 @@ impl Stages {
         }
         self.folders.push(Folder { name: stage.name.clone(), files });
         let given = self.folders.len() - 1 - self.made;
-        let over = |(_, stage): &(usize, &merge_studio::plan::PlannedStage)| stage.until == self.made;
-        let over: Vec<usize> = self.plan.stages.iter().enumerate().filter(over).map(|(number, _)| number).collect();
+        let over = self.until(self.made);
         for number in &over {
             // In memory, they last as long as anything holds them.
             self.folders[given + number].files.clear();
         }
         self.made += 1;
         Ok(over)
+    }
+
+    /// The places of the results that the output's own merge read last.
+    pub(super) fn until_the_end(&self) -> Vec<usize> {
+        self.until(self.stages.len())
+    }
+
+    /// The stages whose results merge number `merge` reads last.
+    fn until(&self, merge: usize) -> Vec<usize> {
+        let stages = self.plan.stages.iter().enumerate();
+        stages.filter(|(_, stage)| stage.until == merge).map(|(number, _)| number).collect()
     }
 }

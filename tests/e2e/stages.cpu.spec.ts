@@ -1,0 +1,84 @@
+/** A recipe of several documents: its stages are planned at once, made one after another, and gone at the end. */
+
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "@playwright/test";
+
+import { counts, fileNamed, Studio } from "./studio";
+
+const REPOSITORY = join(__dirname, "..", "..");
+
+const STAGES = `name: blend
+models:
+  - model: demo-reverse
+  - model: demo-sort
+merge_method: linear
+parameters:
+  weight: 0.5
+dtype: float32
+---
+name: away
+models:
+  - model: blend
+  - model: demo-upper
+merge_method: slerp
+base_model: blend
+parameters:
+  t: 0.3
+dtype: float32
+tokenizer_source: base
+---
+models:
+  - model: away
+    parameters:
+      weight: 0.8
+      density: 0.7
+  - model: blend
+    parameters:
+      weight: 0.4
+      density: 0.5
+merge_method: ties
+base_model: demo-base
+dtype: float16
+`;
+
+test("stages are made one after another, leave nothing, and the bytes are the command line's", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(STAGES);
+  await expect(studio.run).toContainText(/2 stages before: blend, away \([\d.]+ \wB kept meanwhile\)/);
+  await studio.runOn("CPU");
+  const made = counts(await studio.merge());
+  expect(made.cpu).toBeGreaterThan(10);
+  await expect.poll(async () => (await studio.privateFiles()).length).toBe(1);
+  const files = await studio.zip();
+
+  const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
+  expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
+  const folder = mkdtempSync(join(tmpdir(), "merge-studio-"));
+  const recipe = join(folder, "recipe.yml");
+  writeFileSync(recipe, STAGES);
+  const out = join(folder, "out");
+  execFileSync(program, ["merge", recipe, out, "--models", join(REPOSITORY, "static", "demo"), "--device", "cpu"]);
+  const names = readdirSync(out);
+  expect([...files.keys()].map((path) => path.split("/").pop()).sort()).toEqual(names.sort());
+  for (const name of names) {
+    expect(fileNamed(files, name).equals(readFileSync(join(out, name))), `${name} is the same`).toBe(true);
+  }
+});
+
+test("a second merge begins where the first one did, and a stage that cannot be planned is named", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  await studio.openRecipe(STAGES);
+  await studio.runOn("CPU");
+  const first = await studio.merge();
+  const again = await studio.merge();
+  expect(again.tensors).toEqual(first.tensors);
+  await studio.openRecipe(STAGES.replace("t: 0.3", "t:\n    - filter: mlp\n      value: 0.3"));
+  await expect(studio.run).toContainText("away: ");
+});

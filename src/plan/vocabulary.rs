@@ -3,13 +3,13 @@
 //! A token has the row of its own in each model that has the token. For the others its row comes from the recipe's rule, or from
 //! the only model that has it, from the base, or it is the mean of all that have it; a token that no model has is zeros.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::groups::Input;
 use super::{Plan, PlanNotice, RowMap, RowOrigin, TokenDifference};
-use crate::format::in_order;
+use crate::format::{in_order, set_of};
 use crate::model::Model;
 use crate::model::tokenizer::{AddedToken, Renumbered, Tokenizer, TokenizerError, TokenizerFiles};
 use crate::recipe::{Recipe, TokenRule, TokenSource, TokenizerRule, TokenizerSource};
@@ -449,7 +449,7 @@ pub fn tokenizers_wanted(recipe: &Recipe, models: &[Model], binding: &BTreeMap<S
         }
     }
     let hash = |index: usize| models[index].vocabulary.as_ref().map(|vocabulary| &vocabulary.sha256);
-    let known: BTreeSet<_> = bound.iter().filter_map(|index| hash(*index)).collect();
+    let known = set_of(bound.iter().filter_map(|index| hash(*index)));
     if recipe.tokenizer.is_some() || recipe.chat_template.is_some() || known.len() > 1 { bound } else { Vec::new() }
 }
 
@@ -464,7 +464,7 @@ pub fn of_plan(
     tokenizers: &BTreeMap<usize, TokenizerFiles>,
 ) -> Result<Option<Alignment>, VocabularyError> {
     let Some(rule) = &recipe.tokenizer else { return Ok(None) };
-    let adapters: BTreeSet<usize> = plan.inputs.iter().filter_map(|input| input.adapter).collect();
+    let adapters: Vec<usize> = plan.inputs.iter().filter_map(|input| input.adapter).collect();
     let merged = plan.inputs.iter().enumerate().filter(|(number, _)| !adapters.contains(number));
     let known: Vec<VocabularyInput> = merged
         .filter_map(|(_, input)| {
@@ -499,7 +499,7 @@ pub(super) fn differences(
             let (mut count, mut first) = (0, Vec::new());
             let donors = donors.get_or_insert_with(|| by_id(&inputs[donor]));
             if let (Some(donors), Some(theirs)) = (donors, by_id(input)) {
-                let ids: BTreeSet<u64> = donors.keys().chain(theirs.keys()).copied().collect();
+                let ids = set_of(donors.keys().chain(theirs.keys()).copied());
                 for id in ids.into_iter().filter(|id| donors.get(id) != theirs.get(id)) {
                     count += 1;
                     if first.len() < NAMED {

@@ -60,7 +60,10 @@ pub(super) fn settings(parameters: Option<Parameters<'_>>) -> Settings {
 /// Every model that is merged.
 pub(super) fn names(parts: &[Part<'_>], base: Option<&String>) -> BTreeSet<String> {
     let groups = parts.iter().flat_map(|part| &part.groups);
-    groups.flat_map(|group| &group.models).map(|model| &model.name).chain(base).cloned().collect()
+    // Not collected: that would be sorted first, by code of its own for this type.
+    let mut names = BTreeSet::new();
+    names.extend(groups.flat_map(|group| &group.models).map(|model| &model.name).chain(base).cloned());
+    names
 }
 
 impl Merged {

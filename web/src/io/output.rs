@@ -93,6 +93,16 @@ impl Store {
         }
     }
 
+    /// Removes one file that this page wrote.
+    pub async fn remove(&self, name: &str) {
+        if let Self::Disk { root, session } = self
+            && let Ok(folder) = JsFuture::from(root.get_directory_handle(session)).await
+        {
+            // Fails when there is nothing to remove.
+            let _ = JsFuture::from(folder.unchecked_into::<FileSystemDirectoryHandle>().remove_entry(name)).await;
+        }
+    }
+
     /// Makes the files of a merge, by name and length. Fails before anything is computed if they cannot fit.
     pub async fn create(&self, files: &[(String, u64)]) -> Result<Output, OutputError> {
         let Self::Disk { root, session } = self else {

@@ -1,5 +1,7 @@
 //! The one sort of everything that is sorted by a number: std's takes five kilobytes of the page for every type that it sorts.
 
+use std::collections::BTreeSet;
+
 /// The places of items in the order of their keys; equal keys stay in their order.
 pub fn order(keys: impl IntoIterator<Item = u64>) -> Vec<usize> {
     let mut order: Vec<(u64, u32)> = keys.into_iter().zip(0..).collect();
@@ -12,6 +14,13 @@ pub fn in_order<T>(items: Vec<T>, key: impl Fn(&T) -> u64) -> Vec<T> {
     let order = order(items.iter().map(key));
     let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
     order.into_iter().filter_map(|place| items[place].take()).collect()
+}
+
+/// The items as a set. What std collects into one, it sorts first.
+pub fn set_of<T: Ord>(items: impl IntoIterator<Item = T>) -> BTreeSet<T> {
+    let mut set = BTreeSet::new();
+    set.extend(items);
+    set
 }
 
 #[cfg(test)]

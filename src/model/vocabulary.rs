@@ -1,12 +1,11 @@
 //! The vocabulary in tokenizer.json, boiled down to what two tokenizers are compared by.
 
-use std::collections::BTreeSet;
-
 use sha2::{Digest, Sha256};
 
 use super::Vocabulary;
 use super::fingerprint::hex;
 use super::tokenizer::Raw;
+use crate::format::set_of;
 
 impl Vocabulary {
     /// Reads the text of tokenizer.json: the `vocab` of its model (BPE, WordPiece and WordLevel map tokens to ids, Unigram lists
@@ -15,8 +14,7 @@ impl Vocabulary {
         let text = std::str::from_utf8(tokenizer).map_err(|error| error.to_string())?;
         let raw = Raw::parse(text)?;
         // Added tokens may stand in the model's vocabulary as well; a set counts them once.
-        let mut tokens: BTreeSet<(u64, String)> = BTreeSet::new();
-        tokens.extend(raw.tokens.into_iter().map(|(token, id)| (id, token)));
+        let mut tokens = set_of(raw.tokens.into_iter().map(|(token, id)| (id, token)));
         tokens.extend(raw.added.into_iter().map(|token| (token.id, token.content)));
         let mut hash = Sha256::new();
         for (id, token) in &tokens {

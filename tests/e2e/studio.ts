@@ -53,7 +53,7 @@ export class Studio {
   }
 
   model(name: string): Locator {
-    return this.models.getByRole("article", { name });
+    return this.models.getByRole("article", { name, exact: true });
   }
 
   async addFolder(folder: string): Promise<void> {

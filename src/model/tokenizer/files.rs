@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::format::Source;
+use crate::format::{Source, set_of};
 use crate::model::{Folder, MAX_SMALL_FILE, ModelError};
 
 use super::TokenizerError;
@@ -76,9 +76,7 @@ impl TokenizerFiles {
 
     /// The names of all files, sorted.
     pub fn names(&self) -> BTreeSet<&str> {
-        let mut names = BTreeSet::new();
-        names.extend(self.texts.keys().chain(&self.others).map(String::as_str));
-        names
+        set_of(self.texts.keys().chain(&self.others).map(String::as_str))
     }
 
     /// The text of a file that is there.

@@ -325,8 +325,8 @@ impl Tokenizer {
         // What is left is numbered as when the file is loaded.
         let added = std::mem::take(&mut self.added);
         let outside = |id: u64| id >= vocab_size;
-        let model: BTreeSet<String> = match &self.source {
-            Some(source) => source.model_tokens()?.into_iter().map(|(token, _)| token).collect(),
+        let model = match &self.source {
+            Some(source) => crate::format::set_of(source.model_tokens()?.into_iter().map(|(token, _)| token)),
             None => BTreeSet::new(),
         };
         self.ids.retain(|token, id| !outside(*id) && model.contains(token));

@@ -60,6 +60,7 @@ pub(super) fn settings(parameters: Option<Parameters<'_>>) -> Settings {
 /// Every model that is merged.
 pub(super) fn names(parts: &[Part<'_>], base: Option<&String>) -> BTreeSet<String> {
     let groups = parts.iter().flat_map(|part| &part.groups);
+    // Not collected: that would be sorted first, by code of its own for this type.
     let mut names = BTreeSet::new();
     names.extend(groups.flat_map(|group| &group.models).map(|model| &model.name).chain(base).cloned());
     names

@@ -1,5 +1,6 @@
 //! What the form does to a recipe's slices, and from whole models to slices and back.
 
+use merge_studio::format::in_order;
 use merge_studio::recipe::{ModelEntry, Recipe, Slice, SliceSource};
 
 /// One change to slices. Slices and their sources are meant by their places; a place where nothing is changes nothing.
@@ -171,15 +172,19 @@ pub struct Taken {
     pub dropped: Option<u64>,
 }
 
-/// What slices take of each of their models, in the order of their names, given how many layers each has.
+/// What slices take of each of their models, in the order in which they come, given how many layers each has.
 pub fn taken(slices: &[Slice], depth: impl Fn(&str) -> Option<u64>) -> Vec<Taken> {
-    let mut ranges = std::collections::BTreeMap::<&str, std::collections::BTreeSet<(u64, u64, usize)>>::new();
-    for (at, source) in slices.iter().flat_map(|slice| &slice.sources).enumerate() {
-        ranges.entry(&source.model).or_default().insert((source.layers.0, source.layers.1, at));
+    let sources: Vec<&SliceSource> = slices.iter().flat_map(|slice| &slice.sources).collect();
+    let sources = in_order(sources, |source| source.layers.0);
+    let mut models: Vec<&str> = Vec::new();
+    for source in slices.iter().flat_map(|slice| &slice.sources) {
+        if !models.contains(&source.model.as_str()) {
+            models.push(&source.model);
+        }
     }
-    let of_model = |(model, ranges): (&str, std::collections::BTreeSet<(u64, u64, usize)>)| {
+    let of_model = |model: &str| {
         let (mut distinct, mut repeated, mut reached) = (0_u64, 0_u64, 0_u64);
-        for (first, end, _) in ranges {
+        for &&SliceSource { layers: (first, end), .. } in sources.iter().filter(|source| source.model == model) {
             let new = count((first.max(reached), end));
             distinct += new;
             repeated = repeated.saturating_add(count((first, end)) - new);
@@ -187,7 +192,7 @@ pub fn taken(slices: &[Slice], depth: impl Fn(&str) -> Option<u64>) -> Vec<Taken
         }
         Taken { model: model.to_owned(), repeated, dropped: depth(model).map(|depth| depth.saturating_sub(distinct)) }
     };
-    ranges.into_iter().map(of_model).collect()
+    models.into_iter().map(of_model).collect()
 }
 
 #[cfg(test)]

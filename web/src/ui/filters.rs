@@ -4,7 +4,7 @@ use merge_studio::recipe::{ParameterKind, Setting, Value};
 use yew::prelude::*;
 
 use super::field::entered;
-use super::setting::ListText;
+use super::setting::list_text;
 use super::words;
 
 /// A filter (`None`: every name) and its value.
@@ -47,7 +47,7 @@ pub fn filters(props: &FiltersProps) -> Html {
             <li key={at} class="filter">
                 <input type="text" aria-label={words::recipe::filter_of(&props.label, at)} placeholder={words::recipe::EVERY_TENSOR}
                     value={filter.clone().unwrap_or_default()} onchange={rename} spellcheck="false" autocapitalize="off" />
-                <ListText label={words::recipe::filter_value_of(&props.label, at)} kind={props.kind} setting={setting.clone()} onset={revalue} />
+                { list_text(words::recipe::filter_value_of(&props.label, at).into(), props.kind, setting, revalue) }
                 <button type="button" class="icon" aria-label={words::recipe::remove_filter(&props.label, at)}
                     disabled={props.entries.len() < 2} onclick={remove}>{ "×" }</button>
             </li>

@@ -1,7 +1,8 @@
 //! The recipe as a form. Every control is one edit of the recipe; the text is written from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use merge_studio::format::set_of;
 use merge_studio::recipe::{BaseUse, FloatName, MethodInfo, ParameterInfo, Recipe, Scope, split_adapter};
 use yew::prelude::*;
 
@@ -10,7 +11,7 @@ use super::edit_slices::SliceEdit;
 use super::field::selected;
 use super::setting::{ParameterProps, parameter};
 use super::slices::slices;
-use super::state::{Action, State, Tab};
+use super::state::{Action, Depths, State, Tab};
 use super::vocabulary::vocabulary;
 use super::words::recipe as words;
 
@@ -25,7 +26,7 @@ pub struct FormProps<'a> {
     /// Names of the loaded adapters.
     pub adapters: Vec<&'a str>,
     /// How many layers models have, where it is known.
-    pub depths: BTreeMap<String, u64>,
+    pub depths: Depths,
     /// Where edits go.
     pub act: &'a Callback<Action>,
 }
@@ -39,12 +40,12 @@ impl<'a> FormProps<'a> {
 
     /// How many layers the model has that the recipe calls `name`.
     pub fn depth(&self, name: &str) -> Option<u64> {
-        self.depths.get(split_adapter(name).0).copied()
+        self.depths.of(name)
     }
 
     /// The names that may stand where a model's is wanted: the recipe's own and those that are loaded.
     pub fn names(&self) -> BTreeSet<&'a str> {
-        edit::names(self.form).into_iter().chain(self.loaded.iter().copied()).collect()
+        set_of(edit::names(self.form).into_iter().chain(self.loaded.iter().copied()))
     }
 
     /// A small button for one edit.
@@ -188,8 +189,7 @@ fn inputs(props: &FormProps<'_>, info: &MethodInfo) -> Html {
 /// Which adapter is on a model, where there are any.
 pub fn adapter(props: &FormProps<'_>, owner: Owner, name: &str, label: String) -> Html {
     let chosen = split_adapter(name).1;
-    let mut names: BTreeSet<&str> = props.adapters.iter().copied().collect();
-    names.extend(chosen);
+    let names = set_of(props.adapters.iter().copied().chain(chosen));
     if names.is_empty() {
         return html! {};
     }

@@ -100,8 +100,8 @@ fn layers(props: &PreviewProps<'_>) -> Option<(u64, Vec<String>)> {
     let slices = &props.state.form.as_ref()?.slices;
     let layers = props.plan.layers.iter().map(|section| section.layers.len() as u64).sum();
     let depths = props.state.depths();
-    let depth = |name: &str| depths.get(merge_studio::recipe::split_adapter(name).0).copied();
-    (!props.plan.layers.is_empty()).then(|| (layers, taken(slices, depth).iter().map(recipe::taken).collect()))
+    (!props.plan.layers.is_empty())
+        .then(|| (layers, taken(slices, |name| depths.of(name)).iter().map(recipe::taken).collect()))
 }
 
 /// How many rows an aligned vocabulary has, and how many it had in each model.

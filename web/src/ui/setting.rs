@@ -91,7 +91,7 @@ fn control(props: &ParameterProps, shown: &Setting, change: &Callback<Setting>) 
                         <Curve label={props.label.clone()} points={curve} {min} {max}
                             onset={change.reform(|curve: Vec<f64>| points::gradient(&curve))} />
                     }
-                    <ListText label={words::recipe::points_of(&props.label)} {kind} setting={shown.clone()} onset={change.clone()} />
+                    { list_text(words::recipe::points_of(&props.label).into(), kind, shown, change.clone()) }
                 </>
             }
         }
@@ -118,9 +118,7 @@ fn control(props: &ParameterProps, shown: &Setting, change: &Callback<Setting>) 
                 </label>
             }
         }
-        (Setting::Scalar(_), kind) => html! {
-            <ListText label={props.label.clone()} {kind} setting={shown.clone()} onset={change.clone()} />
-        },
+        (Setting::Scalar(_), kind) => list_text(props.label.clone(), kind, shown, change.clone()),
     }
 }
 
@@ -161,35 +159,19 @@ fn first(setting: &Setting) -> Option<Value> {
     }
 }
 
-/// Properties of [`ListText`].
-#[derive(Properties, PartialEq)]
-pub struct ListTextProps {
-    /// The accessible name.
-    pub label: AttrValue,
-    /// What values it takes.
-    pub kind: ParameterKind,
-    /// What is written.
-    pub setting: Setting,
-    /// Called when the text reads as a value or a list of values.
-    pub onset: Callback<Setting>,
+/// A plain field for a value or a list of values: what the curve shows, exactly. `onset` is called when the text reads as that; until
+/// then the field is marked, in the document alone.
+pub fn list_text(label: AttrValue, kind: ParameterKind, setting: &Setting, onset: Callback<Setting>) -> Html {
+    let enter = Callback::from(move |event: Event| {
+        let parsed = points::parse(&entered(&event), kind);
+        let field: web_sys::HtmlInputElement = event.target_unchecked_into();
+        // Setting an attribute of a valid name cannot fail.
+        let _ = if parsed.is_some() { field.remove_attribute(INVALID) } else { field.set_attribute(INVALID, "true") };
+        if let Some(setting) = parsed {
+            onset.emit(setting);
+        }
+    });
+    html! { <input type="text" class="points" aria-label={label} value={points::text(setting)} onchange={enter} spellcheck="false" /> }
 }
 
-/// A plain field for a value or a list of values: what the curve shows, exactly.
-#[component(ListText)]
-pub fn list_text(props: &ListTextProps) -> Html {
-    let broken = use_state_eq(|| false);
-    let enter = {
-        let (onset, kind, broken) = (props.onset.clone(), props.kind, broken.clone());
-        Callback::from(move |event: Event| {
-            let parsed = points::parse(&entered(&event), kind);
-            broken.set(parsed.is_none());
-            if let Some(setting) = parsed {
-                onset.emit(setting);
-            }
-        })
-    };
-    html! {
-        <input type="text" class="points" aria-label={props.label.clone()} aria-invalid={broken.then_some("true")}
-            value={points::text(&props.setting)} onchange={enter} spellcheck="false" />
-    }
-}
+const INVALID: &str = "aria-invalid";

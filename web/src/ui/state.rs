@@ -16,7 +16,7 @@ use super::agreement::{self, Agreement};
 use super::binding::{self, Bound, Question};
 use super::edit::{self, Edit};
 use super::merging::{Merging, Outcome, Started};
-use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
+use crate::protocol::{Event, GgufKind, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
 /// Everything that the page shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,8 @@ pub struct State {
     pub planning: Planning,
     /// What happens, and what came of it.
     pub merging: Merging,
+    /// What type a GGUF file of the result is to be of.
+    pub gguf_kind: GgufKind,
     /// The link that the page was opened with.
     pub link: Option<Opened>,
     /// What went wrong beside all this, newest last.
@@ -76,6 +78,18 @@ impl Loaded {
     /// Whether it is a LoRA adapter and no model by itself.
     pub fn is_adapter(&self) -> bool {
         matches!(&self.state, Opening::Open(model) if model.adapter.is_some())
+    }
+}
+
+/// How many layers models have, by their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Depths(Vec<(String, u64)>);
+
+impl Depths {
+    /// That of the model that a recipe calls `name`, with an adapter or without; `None` where it is not known.
+    pub fn of(&self, name: &str) -> Option<u64> {
+        let own = split_adapter(name).0;
+        self.0.iter().find(|(name, _)| name == own).map(|(_, depth)| *depth)
     }
 }
 
@@ -223,6 +237,12 @@ pub enum Action {
     Merge,
     Cancel,
     Discard,
+    /// What type a GGUF file is to be of.
+    GgufKind(GgufKind),
+    /// Write the result as a GGUF file.
+    WriteGguf,
+    /// Or no longer.
+    CancelGguf,
     OpenLink(Result<Link, LinkError>),
     LeaveLink,
     KeepLink,
@@ -251,6 +271,7 @@ impl State {
             gpu: GpuState::Probing,
             planning: Planning::Nothing,
             merging: Merging::Idle,
+            gguf_kind: GgufKind::Same,
             link: None,
             alerts: Vec::new(),
         };
@@ -291,6 +312,9 @@ impl State {
             Action::Merge => self.start(),
             Action::Cancel => self.merging.cancel(),
             Action::Discard => self.merging = Merging::Idle,
+            Action::GgufKind(kind) => self.gguf_kind = kind,
+            Action::WriteGguf => self.merging.write_gguf(true),
+            Action::CancelGguf => self.merging.write_gguf(false),
             Action::OpenLink(link) => self.open_link(link),
             Action::LeaveLink => {
                 if let Some((text, seed)) = self.link.take().and_then(|opened| opened.before) {
@@ -415,7 +439,7 @@ impl State {
     }
 
     /// How many layers the models have, by the names that loaded models and the recipe have for them.
-    pub fn depths(&self) -> BTreeMap<String, u64> {
+    pub fn depths(&self) -> Depths {
         let depth = |model: &Loaded| match &model.state {
             Opening::Open(model) if model.adapter.is_none() => Some(model.layers()),
             _ => None,
@@ -425,9 +449,7 @@ impl State {
             let (model, _) = bound.model?;
             Some((bound.name, depth(&self.models[model])?))
         });
-        let mut depths = BTreeMap::new();
-        depths.extend(loaded.chain(bound));
-        depths
+        Depths(loaded.chain(bound).collect())
     }
 
     /// `name`, or with a number behind it where a model is called so already.

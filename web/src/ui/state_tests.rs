@@ -6,6 +6,7 @@ use merge_studio::recipe::{TokenizerSource, examples};
 use super::super::agreement::Agreement;
 use super::super::edit::Owner;
 use super::super::edit_slices::SliceEdit;
+use super::super::merging::Gguf;
 use super::*;
 
 fn fresh() -> State {
@@ -323,7 +324,7 @@ fn whole_models_become_slices_of_all_layers_in_the_text_and_come_back() {
     }
     state.apply(Action::Edit(Edit::Method("ties".to_owned())));
     let whole = state.form.clone();
-    assert_eq!(state.depths().get("demo-sort"), Some(&6));
+    assert_eq!(state.depths().of("demo-sort"), Some(6));
     state.apply(Action::Edit(Edit::Slices(SliceEdit::FromModels(6))));
     assert!(state.text.contains("layer_range: [0, 6]"), "{}", state.text);
     assert_eq!(state.missing(), []);
@@ -397,4 +398,26 @@ fn a_refused_plan_keeps_its_reason_so_that_it_can_be_mended() {
     let error = PlanError::NothingToMerge;
     state.apply(Action::Heard(Event::PlanFailed { token, error: error.clone() }));
     assert_eq!(state.planning, Planning::Refused(Rc::new(error)));
+}
+
+#[test]
+fn a_gguf_file_is_written_from_a_result_and_goes_with_it() {
+    let mut state = planned();
+    state.apply(Action::Merge);
+    state.apply(Action::Heard(Event::Finished { files: Vec::new(), report: Box::default() }));
+    let gguf = |state: &State| state.merging.outcome().map(|outcome| outcome.gguf.clone());
+    state.apply(Action::WriteGguf);
+    state.apply(Action::Heard(Event::GgufProgress { done: 1, total: 2 }));
+    assert_eq!(gguf(&state), Some(Gguf::Writing(1, Some(2))));
+    state.apply(Action::CancelGguf);
+    state.apply(Action::Heard(Event::GgufDone { notices: Vec::new() }));
+    assert_eq!(gguf(&state), Some(Gguf::None), "late news of a file that nobody wants any more");
+    state.apply(Action::WriteGguf);
+    state.apply(Action::Heard(Event::GgufFailed { why: "no tokenizer".to_owned() }));
+    assert_eq!(gguf(&state), Some(Gguf::Failed("no tokenizer".to_owned())));
+    state.apply(Action::WriteGguf);
+    state.apply(Action::Heard(Event::GgufDone { notices: Vec::new() }));
+    assert_eq!(gguf(&state), Some(Gguf::Done(Vec::new())));
+    state.apply(Action::Discard);
+    assert_eq!(gguf(&state), None);
 }

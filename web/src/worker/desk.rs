@@ -128,7 +128,7 @@ impl Desk {
         let files =
             files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<File>().into()));
         let files = match files.collect::<Result<Vec<_>, JsValue>>() {
-            Ok(files) => paths.into_iter().zip(files).collect(),
+            Ok(files) => super::by_path(paths, files),
             Err(error) => return say(&Event::OpenFailed { id, error: OpenError::Browser(words(&error)) }),
         };
         let folder = Folder { name, files };

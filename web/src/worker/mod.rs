@@ -1,4 +1,5 @@
-//! The workers' side: one desk, which opens, plans, hands out and writes, and compute workers, which read and merge.
+//! The workers' side: one desk, which opens, plans, hands out and writes, compute workers, which read and merge, and scribes, which
+//! write a result in another form.
 //!
 //! All of them run the page's own compiled module (see `web/worker.js`); its first message says which one a worker is.
 
@@ -8,13 +9,17 @@ mod finish;
 mod hash;
 mod merge;
 mod panic;
+mod scribe;
 mod stages;
 mod state;
+
+use std::collections::BTreeMap;
 
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort};
 
+use crate::io::WebFile;
 use crate::protocol::Event;
 use crate::wire::{self, Hello, Role};
 
@@ -25,11 +30,19 @@ pub fn start() {
         let Some((hello, beside)) = wire::parse::<Hello>(&event.data()) else { return };
         match hello.role {
             Role::Desk { session, workers } => desk::start(session, workers),
+            Role::Scribe { session } => scribe::start(session),
             Role::Compute { gpu } => compute::start(&beside.unchecked_into::<MessagePort>(), gpu, hello.inject),
         }
     });
     scope().set_onmessage(Some(first.unchecked_ref()));
     say_loaded();
+}
+
+/// Files by their paths. Not collected: that would be sorted first, by code of its own for this type.
+fn by_path(paths: Vec<String>, files: Vec<WebFile>) -> BTreeMap<String, WebFile> {
+    let mut all = BTreeMap::new();
+    all.extend(paths.into_iter().zip(files));
+    all
 }
 
 /// This worker's global scope.

@@ -3,7 +3,8 @@
 
     mergekit/bin/python tools/check_real.py MODELS SCRATCH target/release/merge-studio        # prints docs/real-models.md's table
 
-MODELS is what tools/make_real.py made. Every recipe is run by `mergekit-yaml` (of the same Python) and by `merge-studio merge`.
+MODELS is what tools/make_real.py made. Every recipe is run by `mergekit-yaml` (of the same Python) and by `merge-studio merge`. Two inputs are
+made here, in SCRATCH: `smol-extra`, smol-b with one token more, and `adapter`, a LoRA of smol as PEFT saves it (which must be installed).
 """
 
 import argparse
@@ -62,6 +63,41 @@ MINI = {"base": "minilm", "a": "minilm-ft", "b": "minilm"}
 HALF = "dtype: float16"
 ONCE = "dtype: float32\nout_dtype: bfloat16"
 FULL = "dtype: float32"
+STACK = """slices:
+- sources: [{model: smol, layer_range: [0, 20]}]
+- sources: [{model: smol-a, layer_range: [10, 30]}]
+merge_method: passthrough
+dtype: bfloat16
+"""
+# As on the cards of many merges: attention and MLP go opposite ways, the rest half-way.
+SLICED = """slices:
+- sources:
+  - {model: smol-a, layer_range: [0, 30]}
+  - {model: smol-b, layer_range: [0, 30]}
+merge_method: slerp
+base_model: smol-a
+parameters:
+  t:
+  - {filter: self_attn, value: [0, 0.5, 0.3, 0.7, 1]}
+  - {filter: mlp, value: [1, 0.5, 0.7, 0.3, 0]}
+  - {value: 0.5}
+dtype: bfloat16
+"""
+UNION = """models:
+- {model: smol-a, parameters: {weight: 0.6}}
+- {model: smol-extra, parameters: {weight: 0.4}}
+merge_method: linear
+tokenizer_source: union
+dtype: float32
+out_dtype: bfloat16
+"""
+ADAPTED = """models:
+- {model: smol+adapter, parameters: {weight: 0.6}}
+- {model: smol-b, parameters: {weight: 0.4}}
+merge_method: linear
+dtype: float32
+out_dtype: bfloat16
+"""
 RECIPES = {
     "smol linear, float16": LINEAR.format(**SMOL, dtype=HALF),
     "smol slerp, float16": SLERP.format(**SMOL, dtype=HALF),
@@ -70,10 +106,37 @@ RECIPES = {
     "smol task_arithmetic, f32 to bf16": PAIR.format(**SMOL, method="task_arithmetic", each="weight: 0.5", dtype=ONCE),
     "smol ties 0.2, f32 to bf16": PAIR.format(**SMOL, method="ties", each="weight: 0.5, density: 0.2", dtype=ONCE),
     "smol dare_linear 0.5, f32 to bf16": PAIR.format(**SMOL, method="dare_linear", each="weight: 0.5, density: 0.5", dtype=ONCE),
+    "smol passthrough, layers 0–19 and 10–29": STACK,
+    "smol slerp by slices, bf16": SLICED,
+    "smol linear, union with one more token, f32 to bf16": UNION,
+    "smol + adapter linear, f32 to bf16": ADAPTED,
+    "smol dare_ties 0.5, chatml, float16": PAIR.format(**SMOL, method="dare_ties", each="weight: 0.5, density: 0.5", dtype=HALF)
+    + "chat_template: chatml\n",
     "minilm linear, f32": LINEAR.format(**MINI, dtype=FULL),
     "minilm slerp, f32": SLERP.format(**MINI, dtype=FULL),
     "minilm ties 0.5, f32": ALONE.format(**MINI, method="ties", each="weight: 0.5, density: 0.5", dtype=FULL),
 }
+
+
+def make_inputs(models, folder):
+    """`smol-extra`, whose embedding transformers has resized for a token that it was given, and `adapter`, whose B is not zero."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(4)
+    extra = folder / "smol-extra"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(models / "smol-b"), AutoTokenizer.from_pretrained(models / "smol-b")
+    tokenizer.add_tokens(["<|thought|>"])
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(extra)
+    tokenizer.save_pretrained(extra)
+
+    model = AutoModelForCausalLM.from_pretrained(models / "smol")
+    model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.005)
+    model.save_pretrained(folder / "adapter")
 
 
 def linked(models, folder):
@@ -82,16 +145,15 @@ def linked(models, folder):
     mergekit 0.1.5 cannot plan a BertModel (a TypeError about an alias list), but it can a BertForSequenceClassification: there
     a BertModel gets that name, its tensors the prefix that goes with it, and a classifier of zeros.
     """
-    folder.mkdir(parents=True)
     for model in models.iterdir():
-        if not (model / "config.json").exists():
+        if not any((model / name).exists() for name in ("config.json", "adapter_config.json")):
             continue
         to = folder / model.name
-        to.mkdir()
+        to.mkdir(parents=True)
         for file in model.iterdir():
             (to / file.name).symlink_to(file)
-        config = json.loads((model / "config.json").read_text())
-        if config["architectures"] == ["BertModel"]:
+        config = json.loads((to / "config.json").read_text()) if (to / "config.json").exists() else {}
+        if config.get("architectures") == ["BertModel"]:
             config["architectures"] = ["BertForSequenceClassification"]
             tensors = {PREFIX + name: tensor for name, tensor in load_file(model / "model.safetensors").items()}
             tensors |= {"classifier.weight": torch.zeros(2, config["hidden_size"]), "classifier.bias": torch.zeros(2)}
@@ -117,12 +179,15 @@ def timed(command, cwd):
 def loads(folder):
     """What the merged folder says in transformers."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    template = json.loads((folder / "tokenizer_config.json").read_text()).get("chat_template") or ""
+    turn = tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], tokenize=False) if template else ""
     causal = "CausalLM" in json.loads((folder / "config.json").read_text())["architectures"][0]
     model = (AutoModelForCausalLM if causal else AutoModel).from_pretrained(folder).float()
     if causal:
         prompt = tokenizer("The capital of France is", return_tensors="pt")
         words = tokenizer.decode(model.generate(**prompt, max_new_tokens=8, do_sample=False)[0])
-        return words.replace("\n", " ")
+        extra = f", `{turn.strip()}`" if turn else ""
+        return f"{model.config.num_hidden_layers} layers, {len(tokenizer)} tokens: {words}{extra}".replace("\n", " ")
     with torch.no_grad():
         sentences = tokenizer(["a cat sat on a mat", "a kitten rests on a rug", "tax law"], padding=True, return_tensors="pt")
         states = model(**sentences).last_hidden_state.mean(1)
@@ -144,6 +209,18 @@ def compare(ours, theirs):
             largest = max(largest, (got.float() - expected.float()).abs().max().item())
     extra = sorted(set(ours) - set(theirs))
     return equal / total, largest, extra
+
+
+def tokenizers_differ(ours, theirs):
+    """What the two tokenizers do not have in common, as a note."""
+    ours, theirs = AutoTokenizer.from_pretrained(ours), AutoTokenizer.from_pretrained(theirs)
+    talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}]
+    notes = []
+    if ours.get_vocab() != theirs.get_vocab():
+        notes.append("vocabularies differ")
+    if ours.chat_template and ours.apply_chat_template(talk, tokenize=False) != theirs.apply_chat_template(talk, tokenize=False):
+        notes.append("templates differ")
+    return "".join(f"; {note}" for note in notes)
 
 
 def unexplained(models, recipe, ours, theirs):
@@ -194,8 +271,13 @@ def main():
     arguments = arguments.parse_args()
     links = arguments.scratch / "mergekit-inputs"
     shutil.rmtree(arguments.scratch, ignore_errors=True)
-    linked(arguments.models, links)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    inputs = arguments.scratch / "inputs"
+    inputs.mkdir(parents=True)
+    make_inputs(arguments.models, inputs)
+    for model in arguments.models.iterdir():
+        (inputs / model.name).symlink_to(model)
+    linked(inputs, links)
     mergekit = Path(sys.executable).parent / "mergekit-yaml"
     print("| recipe | equal | largest difference | merge-studio | mergekit | in transformers |")
     print("| --- | ---: | ---: | ---: | ---: | --- |")
@@ -207,10 +289,11 @@ def main():
         ours, theirs = arguments.scratch / "ours", arguments.scratch / "theirs"
         for folder in (ours, theirs):
             shutil.rmtree(folder, ignore_errors=True)
-        a = timed([arguments.program, "merge", text, ours, "--device", "cpu", "--models", arguments.models], arguments.models)
-        b = timed([mergekit, text, theirs, "--no-write-model-card"], links)
+        a = timed([arguments.program, "merge", text, ours, "--device", "cpu", "--models", inputs], inputs)
+        b = timed([mergekit, text, theirs, "--no-write-model-card", "--lora-merge-cache", arguments.scratch / "cache"], links)
         equal, largest, extra = compare(ours / "model.safetensors", theirs / "model.safetensors")
         note = f" (also {', '.join(extra)})" if extra else ""
+        note += tokenizers_differ(ours, theirs)
         if "method: ties" in recipe:
             differing, odd = unexplained(arguments.models, recipe, ours / "model.safetensors", theirs / "model.safetensors")
             note += f"; {differing} elements differ by more than two units, {odd} of them away from trim and vote ties"

@@ -47,16 +47,15 @@ impl Model {
         let stated = self.config.as_ref().and_then(|config| stated(&config.text));
         let by_name = |name: &str| TENSORS.into_iter().find(|(end, _)| name.ends_with(end)).map(|(_, method)| method);
         let named = self.tensors.iter().find_map(|(name, tensor)| Some((by_name(name)?, name, tensor)));
+        // Packed numbers say more than the scales beside them.
         let packed = || self.tensors.iter().find(|(name, tensor)| is_packed(name, tensor.dtype, &tensor.shape));
-        let (guess, tensor) = match named {
-            Some((method, name, tensor)) => (Some(method), Some((name, tensor))),
-            None => (None, packed()),
-        };
+        let guess = named.map(|(method, ..)| method);
+        let tensor = packed().or_else(|| named.map(|(_, name, tensor)| (name, tensor)));
         if stated.is_none() && tensor.is_none() {
             return None;
         }
         let eight_bits = tensor.filter(|(_, tensor)| is_float8(tensor.dtype)).map(|_| "fp8");
-        let method = stated.flatten().or_else(|| guess.or(eight_bits).map(str::to_owned));
+        let method = stated.and_then(|stated| stated.method).or_else(|| guess.or(eight_bits).map(str::to_owned));
         Some(Quantized { method, tensor: tensor.map(|(name, tensor)| (name.clone(), tensor.dtype)) })
     }
 }
@@ -71,8 +70,12 @@ fn is_packed(name: &str, dtype: DType, shape: &[u64]) -> bool {
     is_float8(dtype) || (integer && shape.len() > 1 && name.ends_with(".weight"))
 }
 
-/// The method that a config.json speaks of: `None` if it speaks of none, `Some(None)` if it does not name it.
-fn stated(config: &str) -> Option<Option<String>> {
+/// What a config.json says of a quantization.
+struct Stated {
+    method: Option<String>,
+}
+
+fn stated(config: &str) -> Option<Stated> {
     let root: Value = serde_json::from_str(config).ok()?;
     let nested = root.get("text_config");
     let found = [Some(&root), nested].into_iter().flatten().find_map(|object| {
@@ -81,7 +84,7 @@ fn stated(config: &str) -> Option<Option<String>> {
     let named = found.get("quant_method").and_then(Value::as_str).filter(|name| !name.is_empty());
     // Old ones of bitsandbytes are told by their switches.
     let switched = ["load_in_8bit", "load_in_4bit"].into_iter().any(|key| found.get(key) == Some(&Value::Bool(true)));
-    Some(named.or(switched.then_some(BITSANDBYTES)).map(str::to_owned))
+    Some(Stated { method: named.or(switched.then_some(BITSANDBYTES)).map(str::to_owned) })
 }
 
 impl fmt::Display for Quantized {

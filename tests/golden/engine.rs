@@ -145,11 +145,18 @@ pub fn gpu() -> Result<MutexGuard<'static, Bench>, GpuError> {
     Ok(bench.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Every merged tensor was made by the GPU, but for those whose values or width it is known to decline.
+/// Every merged tensor was made by the GPU, but for those whose values or width it is known to decline; of those with sources that are
+/// put together (an adapter's change, rows of vocabularies) one at least, where they are not all of that width. Copies are not asked
+/// for: where one changes a type or has its source put together it is widened to f64, which is the CPU's.
 #[cfg(feature = "gpu")]
 pub fn made_by_the_gpu(made: &Made) -> Result<(), String> {
+    let (mut assembled, mut by_the_gpu) = (0, 0);
     for (job, report) in made.plan.jobs.iter().zip(&made.reports) {
         let Rule::Merge(merge) = &job.rule else { continue };
+        if merge.precision == Precision::F32 && job.sources.iter().any(|source| source.assembly.is_some()) {
+            assembled += 1;
+            by_the_gpu += usize::from(report.backend == Some(BackendKind::Gpu));
+        }
         let fine = match (report.backend, &report.declined) {
             (Some(BackendKind::Cpu), Some(BackendError::Unsupported)) => merge.precision == Precision::F64,
             (Some(BackendKind::Gpu), None) | (Some(BackendKind::Cpu), Some(BackendError::UnsafeValues)) => true,
@@ -158,6 +165,9 @@ pub fn made_by_the_gpu(made: &Made) -> Result<(), String> {
         if !fine {
             return Err(format!("{} was not made by the GPU: {report:?}", job.name));
         }
+    }
+    if assembled > 0 && by_the_gpu == 0 {
+        return Err(format!("of {assembled} tensors whose sources are put together the GPU made none"));
     }
     Ok(())
 }

@@ -68,7 +68,7 @@ fn slice(props: &FormProps<'_>, info: &MethodInfo, at: usize, slice: &Slice) -> 
     let add = props.act.reform(move |model| Action::Edit(edit(SliceEdit::AddSource(at, model))));
     let title = format!("slice-{number}");
     html! {
-        <li key={at} class="slice" role="group" aria-labelledby={title.clone()}>
+        <li key={at}><div class="slice" role="group" aria-labelledby={title.clone()}>
             <div class="input-head">
                 <span class="input-name" id={title}>{ words::slice(number) }</span>
                 <span class="parameter-note">{ common::count(layers, "layer", "layers") }</span>
@@ -79,7 +79,7 @@ fn slice(props: &FormProps<'_>, info: &MethodInfo, at: usize, slice: &Slice) -> 
             <ol class="inputs">{ for (0..slice.sources.len()).map(|source| source_row(props, info, at, source)) }</ol>
             { chooser(&format!("add-source-{at}"), words::ADD_SOURCE, &names, add) }
             { own(props, info, at, slice) }
-        </li>
+        </div></li>
     }
 }
 

@@ -16,8 +16,8 @@ use yew::Callback;
 
 use crate::crew::{Crew, Who};
 use crate::io;
-use crate::protocol::{Event, GgufKind, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn};
-use crate::wire::{ToDesk, ToScribe};
+use crate::protocol::{Event, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn};
+use crate::wire::ToDesk;
 
 /// The page's handle on its workers. Cloning it is cheap; there is one set of workers.
 #[derive(Clone)]
@@ -38,7 +38,6 @@ struct Inner {
     models: RefCell<Vec<(ModelId, GivenModel)>>,
     last_plan: RefCell<Option<Request>>,
     result: RefCell<Vec<(ResultFile, Blob)>>,
-    gguf: RefCell<Option<Blob>>,
 }
 
 /// Two handles on the same workers are equal.
@@ -87,7 +86,6 @@ impl Bridge {
                 models: RefCell::default(),
                 last_plan: RefCell::default(),
                 result: RefCell::default(),
-                gguf: RefCell::default(),
             }
         }))
     }
@@ -122,7 +120,7 @@ impl Bridge {
     /// The result before it is gone from now on.
     pub fn merge(&self, token: PlanToken, run_on: RunOn) {
         self.0.merging.set(true);
-        self.0.forget_result();
+        self.0.result.borrow_mut().clear();
         self.0.send(Request::Merge { token, run_on });
         self.0.crew.call_everyone();
     }
@@ -139,28 +137,8 @@ impl Bridge {
 
     /// Removes the finished result from disk. Not answered.
     pub fn discard(&self) {
-        self.0.forget_result();
+        self.0.result.borrow_mut().clear();
         self.0.send(Request::Discard);
-    }
-
-    /// Writes the finished result, called `folder`, as one GGUF file. Answered by [`Event::GgufProgress`] … and one of
-    /// [`Event::GgufDone`], [`Event::GgufFailed`].
-    pub fn write_gguf(&self, folder: &str, kind: GgufKind) {
-        self.0.gguf.replace(None);
-        let result = self.0.result.borrow();
-        let paths = result.iter().map(|(file, _)| file.name.clone()).collect();
-        let files: Array = result.iter().map(|(_, blob)| blob).collect();
-        self.0.crew.call_scribe(ToScribe { folder: folder.to_owned(), paths, kind }, files.into());
-    }
-
-    /// Stops writing a GGUF file. Not answered; what was written goes with the result.
-    pub fn cancel_gguf(&self) {
-        self.0.crew.end_scribe();
-    }
-
-    /// The GGUF file, once it is whole.
-    pub fn gguf(&self) -> Option<Blob> {
-        self.0.gguf.borrow().clone()
     }
 
     /// A file of the finished result, backed by the disk: for a link (`URL.createObjectURL`) or for reading.
@@ -204,13 +182,6 @@ impl Bridge {
 }
 
 impl Inner {
-    /// The result is gone from now on, and all that was made of it.
-    fn forget_result(&self) {
-        self.crew.end_scribe();
-        self.gguf.replace(None);
-        self.result.borrow_mut().clear();
-    }
-
     fn send(&self, request: Request) {
         self.crew.tell_desk(ToDesk::Request(request), None, None);
     }
@@ -239,11 +210,6 @@ impl Inner {
                 self.result.replace(files.iter().cloned().zip(blobs).collect());
                 expose(report);
             }
-            Event::GgufDone { .. } => {
-                self.gguf.replace(beside.clone().dyn_into().ok());
-                self.crew.end_scribe();
-            }
-            Event::GgufFailed { .. } => self.crew.end_scribe(),
             Event::MergeFailed { .. } => {
                 self.merging.set(false);
                 // They may be deep in a tensor that nobody wants any more.
@@ -259,10 +225,6 @@ impl Inner {
     fn died(&self, who: Who, message: String) {
         self.on_event.emit(Event::Crashed { message: message.clone() });
         match who {
-            Who::Scribe => {
-                self.crew.end_scribe();
-                self.on_event.emit(Event::GgufFailed { why: message });
-            }
             Who::Compute(number) => {
                 self.crew.tell_desk(ToDesk::Died { number, why: message }, None, None);
                 if !self.merging.get() {

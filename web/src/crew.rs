@@ -11,7 +11,7 @@ use web_sys::{ErrorEvent, MessageChannel, MessageEvent, Worker, WorkerOptions, W
 
 use crate::io;
 use crate::protocol::Event;
-use crate::wire::{self, Hello, Inject, Role, ToDesk, ToScribe};
+use crate::wire::{self, Hello, Inject, Role, ToDesk};
 
 /// A worker's first lines, beside the page.
 const FIRST_LINES: &str = "./worker.js";
@@ -31,8 +31,6 @@ pub enum Who {
     Desk,
     /// A compute worker, by its number.
     Compute(u32),
-    /// The one that writes a result in another form.
-    Scribe,
 }
 
 type OnMessage = dyn Fn(Event, JsValue);
@@ -56,7 +54,6 @@ pub struct Crew {
     inject: Option<Inject>,
     desk: RefCell<Option<Rc<Member>>>,
     computes: Rc<RefCell<Computes>>,
-    scribe: RefCell<Option<Rc<Member>>>,
     numbers: Cell<u32>,
     deaths: Rc<Cell<u32>>,
 }
@@ -75,7 +72,6 @@ impl Crew {
             inject: Inject::from_query(&query),
             desk: RefCell::default(),
             computes: Rc::default(),
-            scribe: RefCell::default(),
             numbers: Cell::new(0),
             deaths: Rc::default(),
         };
@@ -127,23 +123,6 @@ impl Crew {
             member.worker.terminate();
         }
         self.tell_desk(ToDesk::Dismissed, None, None);
-    }
-
-    /// Starts a scribe, in the place of one that is still at work, and sends it its order.
-    pub fn call_scribe(&self, order: ToScribe, files: JsValue) {
-        self.end_scribe();
-        let member = self.member(Who::Scribe, Role::Scribe { session: self.session.clone() }, None);
-        if let Some(member) = &member {
-            member.send(order, Some(files), None);
-        }
-        self.scribe.replace(member);
-    }
-
-    /// Ends the scribe, in the middle of whatever it does.
-    pub fn end_scribe(&self) {
-        if let Some(member) = self.scribe.take() {
-            member.worker.terminate();
-        }
     }
 
     fn call(&self, gpu: bool) -> bool {

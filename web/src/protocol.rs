@@ -33,18 +33,6 @@ pub enum RunOn {
     Cpu,
 }
 
-/// The type of the matrices in a GGUF file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum GgufKind {
-    /// That of most of the result's numbers.
-    #[default]
-    Same,
-    F16,
-    Bf16,
-    F32,
-}
-
 /// What the page asks of the desk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
@@ -141,23 +129,6 @@ pub enum Event {
         files: Vec<ResultFile>,
         /// How it went.
         report: Box<Report>,
-    },
-    /// How far a GGUF file is, in bytes; at most ten a second.
-    GgufProgress {
-        /// Written.
-        done: u64,
-        /// In all.
-        total: u64,
-    },
-    /// The GGUF file is whole. It is had from the bridge.
-    GgufDone {
-        /// What is odd about it, in the engine's words.
-        notices: Vec<String>,
-    },
-    /// There is no GGUF file.
-    GgufFailed {
-        /// Why, in the engine's or the browser's words.
-        why: String,
     },
     /// The SHA-256 of one result file; they follow [`Event::Finished`] one by one.
     Hashed {

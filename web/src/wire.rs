@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort, Worker};
 
-use crate::protocol::{GgufKind, GpuState, Request};
+use crate::protocol::{GpuState, Request};
 
 /// The page's first message to a new worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,22 +38,6 @@ pub enum Role {
         /// Whether it is the one that tries WebGPU.
         gpu: bool,
     },
-    /// Writes a finished result in another form.
-    Scribe {
-        /// The folder of this page's results in the private file system.
-        session: String,
-    },
-}
-
-/// From the page to a scribe: what to write. The result's files travel beside, in the order of `paths`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ToScribe {
-    /// What the result is called.
-    pub folder: String,
-    /// The files' names.
-    pub paths: Vec<String>,
-    /// The numbers' type.
-    pub kind: GgufKind,
 }
 
 /// Faults that the page injects when its address asks for them (`?inject=gpu-loss`), for tests.

@@ -93,16 +93,6 @@ impl Store {
         }
     }
 
-    /// Removes one file that this page wrote.
-    pub async fn remove_file(&self, name: &str) {
-        if let Self::Disk { root, session } = self
-            && let Ok(folder) = folder_in(root, session).await
-        {
-            // Fails when there is nothing to remove.
-            let _ = JsFuture::from(folder.remove_entry(name)).await;
-        }
-    }
-
     /// Removes the results of a stage.
     pub async fn remove(&self, place: usize) {
         if let Self::Disk { root, session } = self {

@@ -19,9 +19,9 @@ use super::shared::Shared;
 use super::state::{Action, Alert, Planning, State, Tab, Wanted};
 use super::theme::Theme;
 use super::words::{self, model, recipe, run};
-use super::{demo, grouping, results};
+use super::{demo, grouping};
 use crate::bridge::Bridge;
-use crate::protocol::{self, ModelId};
+use crate::protocol::ModelId;
 
 /// Where a reload finds what was here.
 const SAVED: &str = "merge-studio.session";
@@ -151,9 +151,6 @@ impl App {
             }
             Action::Cancel => self.bridge.cancel(),
             Action::Discard => self.bridge.discard(),
-            Action::WriteGguf => self.bridge.write_gguf(results::FOLDER, self.state.gguf_kind),
-            Action::CancelGguf => self.bridge.cancel_gguf(),
-            Action::Heard(protocol::Event::GgufDone { .. }) => results::save_gguf(&self.bridge),
             Action::Remove(id) => self.bridge.close(*id),
             _ => {}
         }

@@ -56,22 +56,6 @@ pub struct Outcome {
     pub hashed: bool,
     /// The hash that a link carries, if the CPU made every tensor.
     pub output: Option<String>,
-    /// The result as one GGUF file.
-    pub gguf: Gguf,
-}
-
-/// Where the GGUF file of a result is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Gguf {
-    /// Nobody asked for one.
-    #[default]
-    None,
-    /// It is being written: bytes done, and in all once known.
-    Writing(u64, Option<u64>),
-    /// It is whole; what is odd about it.
-    Done(Vec<String>),
-    /// There is none: why.
-    Failed(String),
 }
 
 impl Merging {
@@ -92,13 +76,6 @@ impl Merging {
         if let Self::Done(outcome) = self { Some(outcome) } else { None }
     }
 
-    /// The result is to be written as a GGUF file, or no longer.
-    pub fn write_gguf(&mut self, wanted: bool) {
-        if let Self::Done(outcome) = self {
-            Rc::make_mut(outcome).gguf = if wanted { Gguf::Writing(0, None) } else { Gguf::None };
-        }
-    }
-
     /// Takes in what the workers say of a merge; what does not fit the moment is late news and ignored.
     pub fn hear(&mut self, event: Event) {
         match (&mut *self, event) {
@@ -114,7 +91,6 @@ impl Merging {
                     hashes: BTreeMap::new(),
                     hashed: false,
                     output: None,
-                    gguf: Gguf::None,
                 };
                 *self = Self::Done(Rc::new(outcome));
             }
@@ -122,14 +98,6 @@ impl Merging {
             (Self::Running { .. }, Event::Cancelled) => *self = Self::Cancelled,
             (Self::Done(outcome), Event::Hashed { name, sha256 }) => {
                 Rc::make_mut(outcome).hashes.insert(name, sha256);
-            }
-            (Self::Done(outcome), event) if matches!(outcome.gguf, Gguf::Writing(..)) && is_of_gguf(&event) => {
-                Rc::make_mut(outcome).gguf = match event {
-                    Event::GgufProgress { done, total } => Gguf::Writing(done, Some(total)),
-                    Event::GgufDone { notices } => Gguf::Done(notices),
-                    Event::GgufFailed { why } => Gguf::Failed(why),
-                    _ => return,
-                };
             }
             (Self::Done(outcome), Event::AllHashed { output }) => {
                 let outcome = Rc::make_mut(outcome);
@@ -139,8 +107,4 @@ impl Merging {
             _ => {}
         }
     }
-}
-
-fn is_of_gguf(event: &Event) -> bool {
-    matches!(event, Event::GgufProgress { .. } | Event::GgufDone { .. } | Event::GgufFailed { .. })
 }

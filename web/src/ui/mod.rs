@@ -17,7 +17,6 @@ mod field;
 mod files;
 mod filters;
 mod form;
-mod gguf;
 mod grouping;
 mod header;
 mod ledger;

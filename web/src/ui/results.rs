@@ -5,7 +5,6 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
 
 use super::agreement::{self, Verdict};
-use super::gguf::{gguf_row, is_offered};
 use super::merging::Outcome;
 use super::qr::qr_code;
 use super::shared::Shared;
@@ -13,10 +12,10 @@ use super::state::{self, Action};
 use super::words::run as words;
 use super::{files, numbers};
 use crate::bridge::Bridge;
-use crate::protocol::{BackendKind, GgufKind, ResultFile};
+use crate::protocol::{BackendKind, ResultFile};
 
 /// The folder inside the zip, and the zip's stem.
-pub const FOLDER: &str = "merged-model";
+const FOLDER: &str = "merged-model";
 
 /// What [`results`] shows.
 pub struct ResultsProps {
@@ -26,8 +25,6 @@ pub struct ResultsProps {
     pub link: Option<Link>,
     /// Whether recipe, models or seed changed since.
     pub outdated: bool,
-    /// What type a GGUF file is to be of.
-    pub gguf_kind: GgufKind,
     /// Where the files are.
     pub bridge: Bridge,
     /// Where actions go.
@@ -50,21 +47,11 @@ pub fn results(props: &ResultsProps) -> Html {
                 <p class={if verdict == Verdict::Same { "note is-good" } else { "note is-error" }}>{ words::verdict(verdict) }</p>
             }
             <Take bridge={props.bridge.clone()} act={props.act.clone()} />
-            if is_offered(outcome) {
-                { gguf_row(&outcome.gguf, props.gguf_kind, &props.bridge, &props.act) }
-            }
             { report(outcome) }
             <Share link={state::link_to(outcome).encode()} words={share_words(outcome)} />
             <h4 id="files-title">{ words::FILES }</h4>
             <Files outcome={props.outcome.clone()} bridge={props.bridge.clone()} />
         </section>
-    }
-}
-
-/// Saves the GGUF file, if there is one.
-pub fn save_gguf(bridge: &Bridge) {
-    if let Some(file) = bridge.gguf() {
-        files::save(&file, &format!("{FOLDER}.gguf"));
     }
 }
 

@@ -16,7 +16,7 @@ use super::agreement::{self, Agreement};
 use super::binding::{self, Bound, Question};
 use super::edit::{self, Edit};
 use super::merging::{Merging, Outcome, Started};
-use crate::protocol::{Event, GgufKind, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
+use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
 /// Everything that the page shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,8 +55,6 @@ pub struct State {
     pub planning: Planning,
     /// What happens, and what came of it.
     pub merging: Merging,
-    /// What type a GGUF file of the result is to be of.
-    pub gguf_kind: GgufKind,
     /// The link that the page was opened with.
     pub link: Option<Opened>,
     /// What went wrong beside all this, newest last.
@@ -237,12 +235,6 @@ pub enum Action {
     Merge,
     Cancel,
     Discard,
-    /// What type a GGUF file is to be of.
-    GgufKind(GgufKind),
-    /// Write the result as a GGUF file.
-    WriteGguf,
-    /// Or no longer.
-    CancelGguf,
     OpenLink(Result<Link, LinkError>),
     LeaveLink,
     KeepLink,
@@ -271,7 +263,6 @@ impl State {
             gpu: GpuState::Probing,
             planning: Planning::Nothing,
             merging: Merging::Idle,
-            gguf_kind: GgufKind::Same,
             link: None,
             alerts: Vec::new(),
         };
@@ -312,9 +303,6 @@ impl State {
             Action::Merge => self.start(),
             Action::Cancel => self.merging.cancel(),
             Action::Discard => self.merging = Merging::Idle,
-            Action::GgufKind(kind) => self.gguf_kind = kind,
-            Action::WriteGguf => self.merging.write_gguf(true),
-            Action::CancelGguf => self.merging.write_gguf(false),
             Action::OpenLink(link) => self.open_link(link),
             Action::LeaveLink => {
                 if let Some((text, seed)) = self.link.take().and_then(|opened| opened.before) {

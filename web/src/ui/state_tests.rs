@@ -6,7 +6,6 @@ use merge_studio::recipe::{TokenizerSource, examples};
 use super::super::agreement::Agreement;
 use super::super::edit::Owner;
 use super::super::edit_slices::SliceEdit;
-use super::super::merging::Gguf;
 use super::*;
 
 fn fresh() -> State {
@@ -398,26 +397,4 @@ fn a_refused_plan_keeps_its_reason_so_that_it_can_be_mended() {
     let error = PlanError::NothingToMerge;
     state.apply(Action::Heard(Event::PlanFailed { token, error: error.clone() }));
     assert_eq!(state.planning, Planning::Refused(Rc::new(error)));
-}
-
-#[test]
-fn a_gguf_file_is_written_from_a_result_and_goes_with_it() {
-    let mut state = planned();
-    state.apply(Action::Merge);
-    state.apply(Action::Heard(Event::Finished { files: Vec::new(), report: Box::default() }));
-    let gguf = |state: &State| state.merging.outcome().map(|outcome| outcome.gguf.clone());
-    state.apply(Action::WriteGguf);
-    state.apply(Action::Heard(Event::GgufProgress { done: 1, total: 2 }));
-    assert_eq!(gguf(&state), Some(Gguf::Writing(1, Some(2))));
-    state.apply(Action::CancelGguf);
-    state.apply(Action::Heard(Event::GgufDone { notices: Vec::new() }));
-    assert_eq!(gguf(&state), Some(Gguf::None), "late news of a file that nobody wants any more");
-    state.apply(Action::WriteGguf);
-    state.apply(Action::Heard(Event::GgufFailed { why: "no tokenizer".to_owned() }));
-    assert_eq!(gguf(&state), Some(Gguf::Failed("no tokenizer".to_owned())));
-    state.apply(Action::WriteGguf);
-    state.apply(Action::Heard(Event::GgufDone { notices: Vec::new() }));
-    assert_eq!(gguf(&state), Some(Gguf::Done(Vec::new())));
-    state.apply(Action::Discard);
-    assert_eq!(gguf(&state), None);
 }

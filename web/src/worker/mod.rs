@@ -1,5 +1,4 @@
-//! The workers' side: one desk, which opens, plans, hands out and writes, compute workers, which read and merge, and scribes, which
-//! write a result in another form.
+//! The workers' side: one desk, which opens, plans, hands out and writes, and compute workers, which read and merge.
 //!
 //! All of them run the page's own compiled module (see `web/worker.js`); its first message says which one a worker is.
 
@@ -9,7 +8,6 @@ mod finish;
 mod hash;
 mod merge;
 mod panic;
-mod scribe;
 mod stages;
 mod state;
 
@@ -30,7 +28,6 @@ pub fn start() {
         let Some((hello, beside)) = wire::parse::<Hello>(&event.data()) else { return };
         match hello.role {
             Role::Desk { session, workers } => desk::start(session, workers),
-            Role::Scribe { session } => scribe::start(session),
             Role::Compute { gpu } => compute::start(&beside.unchecked_into::<MessagePort>(), gpu, hello.inject),
         }
     });

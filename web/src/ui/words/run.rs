@@ -80,20 +80,6 @@ pub const DOWNLOAD: &str = "Download zip";
 /// Buttons.
 pub const SAVE_FOLDER: &str = "Save to folder";
 /// Buttons.
-pub const GGUF: &str = "Download GGUF";
-/// What it is.
-pub const GGUF_WHAT: &str = "One file for llama.cpp and what is built on it, tokenizer included. It is not quantised.";
-/// Label of its type.
-pub const GGUF_TYPE: &str = "GGUF type";
-/// Choices.
-pub const GGUF_SAME: &str = "Same as the merge";
-/// The bar.
-pub const GGUF_PROGRESS: &str = "GGUF progress";
-/// Stops it.
-pub const GGUF_CANCEL: &str = "Cancel GGUF";
-/// Saves it once more.
-pub const GGUF_AGAIN: &str = "Save it again";
-/// Buttons.
 pub const COPY_LINK: &str = "Copy link";
 /// Buttons.
 pub const SHOW_QR: &str = "Show QR code";
@@ -318,16 +304,6 @@ pub fn verdict(verdict: Verdict) -> &'static str {
 /// Save progress.
 pub fn saving(done: u64, total: u64) -> String {
     format!("Saving: {} of {}", numbers::bytes(done), numbers::bytes(total))
-}
-
-/// After the GGUF file was written.
-pub fn gguf_done(size: &str) -> String {
-    format!("merged-model.gguf, {size}, is written and saved as a download.")
-}
-
-/// Why there is no GGUF file; the rest is not touched by it.
-pub fn gguf_failed(why: &str) -> String {
-    format!("This result has no GGUF file: {why}. The result itself is whole.")
 }
 
 /// After it.

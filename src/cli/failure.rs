@@ -38,8 +38,8 @@ impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::InStage { stage, error } => match Self::from(*error) {
-                Self::Model(error) => Self::Model(error.context(stage)),
-                Self::Recipe(error) => Self::Recipe(error.context(stage)),
+                Self::Model(error) => Self::Model(error.context(format!("stage {stage}"))),
+                Self::Recipe(error) => Self::Recipe(error.context(format!("stage {stage}"))),
                 other => other,
             },
             PlanError::LayersDiffer { .. }

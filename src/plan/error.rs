@@ -90,10 +90,10 @@ pub enum PlanError {
     )]
     Chances { tensor: String, input: String, density: f64, epsilon: f64 },
     /// One of the merges before the output's cannot be planned.
-    #[error("{stage}: {error}")]
+    #[error("stage {stage}: {error}")]
     InStage { stage: String, error: Box<PlanError> },
     /// The files beside the weights of such a merge cannot be made.
-    #[error("{stage}: {why}")]
+    #[error("stage {stage}: {why}")]
     StageFiles { stage: String, why: String },
     /// The models have no tensors.
     #[error("the models hold no tensors")]

@@ -495,24 +495,29 @@ impl Desk {
             Ok(weights) => weights,
             Err(error) => return self.stop(merge_error(error, &plan)).await,
         };
-        let is_stage = self.state.borrow().stages.as_ref().is_some_and(|stages| stages.made < stages.stages.len());
+        let is_stage = self.state.borrow().stages.as_ref().is_some_and(|stages| stages.made < stages.before.len());
         if is_stage {
             return self.after_stage(number, weights).await;
         }
+        let over = self.publish(weights);
+        self.hand_out();
+        for place in over {
+            self.store().remove(place).await;
+        }
+    }
+
+    /// Tells the page of the result; gives the places of the stages' results that are left.
+    fn publish(&self, weights: Vec<Blob>) -> Vec<usize> {
         let mut state = self.state.borrow_mut();
         let over = state.stages.take().map_or_else(Vec::new, |stages| stages.until_the_end());
         let small = std::mem::take(&mut state.small);
-        let Some(merge) = state.merge.take() else { return };
+        let Some(merge) = state.merge.take() else { return over };
         let report = merge.report(Date::now());
         let finished = Finished::new(&merge, weights, small);
         let event = Event::Finished { files: finished.files(), report: Box::new(report) };
         wire::post(&super::scope(), &event, Some(&finished.blobs()), None);
         state.finished = Some(finished);
-        drop(state);
-        self.hand_out();
-        for place in over {
-            self.store().remove(place).await;
-        }
+        over
     }
 
     /// Ends a running merge, if there is one, with an error.

@@ -32,7 +32,7 @@ pub(super) struct Step {
 
 /// A recipe with stages, being made. It holds on to all that it needs: models may be closed meanwhile.
 pub(super) struct Stages {
-    pub(super) stages: Vec<StagePlan>,
+    pub(super) before: Vec<StagePlan>,
     pub(super) plan: Rc<Plan>,
     pub(super) recipe: Recipe,
     /// The stages' results are the last of them.
@@ -47,7 +47,7 @@ pub(super) struct Stages {
 impl Stages {
     /// The next merge.
     pub(super) fn step(&self) -> Result<Step, MergeError> {
-        let plans = self.stages.iter().map(|stage| &stage.plan).chain([&*self.plan]);
+        let plans = self.before.iter().map(|stage| &stage.plan).chain([&*self.plan]);
         let bytes = |plan: &Plan| plan.jobs.iter().map(|job| job.len).sum::<u64>();
         let mut around = Around::default();
         for (number, plan) in plans.enumerate() {
@@ -58,9 +58,9 @@ impl Stages {
                 around.tensors_before += plan.jobs.len() as u32;
             }
         }
-        let (plan, small, notices) = if let Some(stage) = self.stages.get(self.made) {
+        let (plan, small, notices) = if let Some(stage) = self.before.get(self.made) {
             around.stage =
-                Some(StageAt { name: stage.name.clone(), number: self.made as u32 + 1, of: self.stages.len() as u32 });
+                Some(StageAt { name: stage.name.clone(), number: self.made as u32 + 1, of: self.before.len() as u32 });
             (Rc::new(stage.plan.clone()), stage.small.clone(), stage.small.notices.clone())
         } else {
             let made = output::small_files(&self.plan, &self.recipe, &self.models, &self.tokenizers);
@@ -71,7 +71,7 @@ impl Stages {
         Ok(Step {
             small: small_blobs(small.files, &plan, &self.folders)?,
             sources: sources(&plan, &self.models, &self.folders),
-            place: (self.made < self.stages.len()).then_some(self.made),
+            place: (self.made < self.before.len()).then_some(self.made),
             notices: notices.into_iter().map(RunNotice::Files).collect(),
             plan,
             around,
@@ -81,7 +81,7 @@ impl Stages {
     /// Takes in what the running stage made: its weight files and the files beside them. Gives the places of those results that no
     /// later merge reads.
     pub(super) fn done(&mut self, weights: Vec<Blob>, small: Vec<SmallBlob>) -> Result<Vec<usize>, MergeError> {
-        let Some(stage) = self.stages.get(self.made) else { return Ok(Vec::new()) };
+        let Some(stage) = self.before.get(self.made) else { return Ok(Vec::new()) };
         let names = stage.plan.files.iter().map(|file| file.name.clone());
         let mut files = BTreeMap::new();
         for (name, blob) in names.zip(weights).chain(small.into_iter().map(SmallBlob::into_parts)) {
@@ -102,7 +102,7 @@ impl Stages {
 
     /// The places of the results that the output's own merge read last.
     pub(super) fn until_the_end(&self) -> Vec<usize> {
-        self.until(self.stages.len())
+        self.until(self.before.len())
     }
 
     /// The stages whose results merge number `merge` reads last.

@@ -150,7 +150,7 @@ impl State {
         if let Some(Staged { stages, models, tokenizers, .. }) = latest.staged.clone() {
             let (plan, recipe) = (latest.plan.clone(), latest.recipe.clone());
             let folders = self.folders.clone();
-            let stages = Stages { stages, plan, recipe, models, tokenizers, folders, made: 0 };
+            let stages = Stages { before: stages, plan, recipe, models, tokenizers, folders, made: 0 };
             let step = stages.step()?;
             self.stages = Some(stages);
             return Ok(step);

@@ -23,6 +23,9 @@ pub struct NumberProps {
 }
 
 /// The two controls. A number outside the slider's range stays what it is; the slider stands at its end.
+///
+/// The field's number is set as a property, which is touched when the number changes: `value` would be put back at every drawing,
+/// while somebody types.
 pub fn number(props: &NumberProps) -> Html {
     let range = props.max - props.min;
     let steps = if range > 10.0 { 1.0 } else { (range / 100.0).min(0.01) };
@@ -46,7 +49,7 @@ pub fn number(props: &NumberProps) -> Html {
                 step={steps.to_string()} value={numbers::plain(props.value)} style={format!("--filled: {filled:.1}%")}
                 oninput={slide} />
             <input type="number" aria-label={props.label.clone()} inputmode="decimal" step="any"
-                min={props.floor.map(|floor| floor.to_string())} value={numbers::plain(props.value)} onchange={enter} />
+                min={props.floor.map(|floor| floor.to_string())} ~valueAsNumber={props.value} onchange={enter} />
         </span>
     }
 }

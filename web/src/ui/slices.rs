@@ -139,7 +139,7 @@ fn range(props: &FormProps<'_>, slice: usize, at: usize, name: &str) -> Html {
         let most = depth.map(|depth| (i128::from(depth) - 1).to_string());
         html! {
             <input type="number" step="1" inputmode="numeric" aria-label={label} min={least.to_string()} max={most}
-                value={value.to_string()} onchange={enter} />
+                ~valueAsNumber={value as f64} onchange={enter} />
         }
     };
     html! {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, test } from "@playwright/test";
 
 import { DEMO, expectSameFiles, mergeByCommandLine, temporary } from "./cli";
-import { matrix, readCheckpoint, type Tensor, writeCheckpoint } from "./safetensors";
+import { readCheckpoint, type Tensor, writeCheckpoint, writeLora } from "./safetensors";
 import { fileNamed, Studio } from "./studio";
 
 const SLICES = `slices:
@@ -137,19 +137,6 @@ test("vocabularies of unequal size are refused with buttons that align them", as
   expect(recipe).toContain("chat_template: chatml");
   expect(readCheckpoint(fileNamed(files, "model.safetensors")).tensors.get("model.embed_tokens.weight")?.shape).toEqual([104, 128]);
 });
-
-/** A LoRA adapter of rank 2 for a demo model's first queries. */
-function writeLora(folder: string): void {
-  mkdirSync(folder, { recursive: true });
-  const at = "base_model.model.model.layers.0.self_attn.q_proj";
-  const tensors = new Map([
-    [`${at}.lora_A.weight`, matrix(2, 128, (row, column) => ((row + 1) * (column % 7) - 9) / 64)],
-    [`${at}.lora_B.weight`, matrix(128, 2, (row, column) => ((column + 2) * (row % 5) - 4) / 64)],
-  ]);
-  writeFileSync(join(folder, "adapter_model.safetensors"), writeCheckpoint(tensors));
-  const config = { peft_type: "LORA", r: 2, lora_alpha: 4, bias: "none", target_modules: ["q_proj"], base_model_name_or_path: "demo-base" };
-  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config));
-}
 
 test("a LoRA adapter is put on a model in the form, and the bytes are the command line's", async ({ page }) => {
   const models = temporary();

@@ -1,5 +1,8 @@
 /** safetensors files as the tests read and make them. */
 
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
 /** A tensor: its element type as the format writes it, its dimensions and its bytes. */
 export interface Tensor {
   dtype: string;
@@ -85,4 +88,17 @@ function half(bits: number): number {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
   if (exponent === 31) return fraction ? NaN : sign * Infinity;
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+}
+
+/** A LoRA adapter of rank 2 for a demo model's first queries. */
+export function writeLora(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const at = "base_model.model.model.layers.0.self_attn.q_proj";
+  const tensors = new Map([
+    [`${at}.lora_A.weight`, matrix(2, 128, (row, column) => ((row + 1) * (column % 7) - 9) / 64)],
+    [`${at}.lora_B.weight`, matrix(128, 2, (row, column) => ((column + 2) * (row % 5) - 4) / 64)],
+  ]);
+  writeFileSync(join(folder, "adapter_model.safetensors"), writeCheckpoint(tensors));
+  const config = { peft_type: "LORA", r: 2, lora_alpha: 4, bias: "none", target_modules: ["q_proj"], base_model_name_or_path: "demo-base" };
+  writeFileSync(join(folder, "adapter_config.json"), JSON.stringify(config));
 }

@@ -377,3 +377,10 @@ fn a_blank_that_yaml_does_not_know_is_part_of_a_name_and_goes_with_it() {
     let fix = problems.iter().find_map(|problem| problem.fix.as_ref()).unwrap();
     assert_eq!(fix.apply(&text), text.replace('\u{a0}', ""));
 }
+
+#[test]
+fn a_repeated_key_is_not_moved_for_its_first_would_stay() {
+    let problems = lint(&linear("normalize: true\nnormalize: true")).problems;
+    let misplaced = problems.iter().find(|problem| matches!(problem.kind, Kind::Misplaced { .. })).unwrap();
+    assert_eq!(misplaced.fix, None);
+}

@@ -51,6 +51,8 @@ pub(super) struct Pair {
     pub(super) value: Node,
     /// It came in through `<<` and stands elsewhere in the text.
     pub(super) merged: bool,
+    /// The key stands more than once, and this is the last: taken away, it leaves another.
+    pub(super) repeated: bool,
 }
 
 impl Node {
@@ -350,7 +352,7 @@ impl<'a> Reader<'a> {
             if merge {
                 merge_in(&mut merged, value)?;
             } else {
-                own.push(Pair { key, value, merged: false });
+                own.push(Pair { key, value, merged: false, repeated: false });
             }
         }
     }
@@ -368,7 +370,7 @@ impl<'a> Reader<'a> {
                 let first = pairs[at].key.span.line;
                 let key = self.lines.slice(pair.key.span).to_owned();
                 self.problems.push(Problem::new(pair.key.span, ProblemKind::DuplicateKey { key, first }));
-                pairs[at] = pair;
+                pairs[at] = Pair { repeated: true, ..pair };
             } else {
                 places.insert(name, pairs.len());
                 pairs.push(pair);

@@ -89,14 +89,18 @@ fn end(pair: &Pair) -> Span {
     pair.key.span.until(pair.value.span)
 }
 
-/// Whether the lines of an entry hold nothing else.
+/// Whether the lines of an entry hold nothing else, and no others hold the same entry.
 fn alone(lines: &Lines<'_>, pair: &Pair) -> bool {
     let span = end(pair);
     let before: String = lines.line(span.line).chars().take(span.column - 1).collect();
     let after: String = lines.line(span.end_line).chars().skip(span.end_column - 1).collect();
     let after = after.trim_start_matches([' ', ':']);
     let aliased = pair.value.span < pair.key.span || has_alias(lines, &pair.value);
-    !pair.merged && !aliased && before.trim().is_empty() && (after.is_empty() || after.starts_with('#'))
+    !pair.merged
+        && !pair.repeated
+        && !aliased
+        && before.trim().is_empty()
+        && (after.is_empty() || after.starts_with('#'))
 }
 
 /// Whether part of a value stands before the value itself: it came in through an alias.

@@ -368,6 +368,9 @@ fn memory_is_bounded_by_the_window() {
     let (plan, files) = permuted((0..4_096).rev());
     let (_, report) = run(&plan, &files, &limits).unwrap();
     assert!(report.largest_allocation <= 8 * BLOCK as u64);
+    let (job, whole) = (&plan.jobs[0], Limits { window: 1 << 30, ..limits });
+    let elements = job.shape.iter().product::<u64>();
+    assert_eq!((limits.assembling(job), whole.assembling(job)), (5 * 8 * BLOCK as u64, 5 * 8 * elements));
 }
 
 /// What breaks a plan.

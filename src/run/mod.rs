@@ -66,11 +66,13 @@ impl Limits {
         self.keep.max(window * inputs as u64) + window
     }
 
-    /// What a job holds besides if its sources are put together: five windows, and the lines of an adapter's change.
+    /// What a job holds besides if its sources are put together: five windows, or the tensor five times where that is less, and the
+    /// lines of an adapter's change.
     pub fn assembling(&self, job: &Job) -> u64 {
         let assemblies = || job.sources.iter().filter_map(|source| source.assembly.as_ref());
         let lines = assemblies().filter_map(|assembly| Some(assembly.change.as_ref()?.down.len)).sum::<u64>();
-        if assemblies().next().is_some() { self.window as u64 * 8 * 5 + lines } else { 0 }
+        let window = job.shape.iter().product::<u64>().min(self.window as u64);
+        if assemblies().next().is_some() { window * 8 * 5 + lines } else { 0 }
     }
 }
 

@@ -1,15 +1,10 @@
 /** The main job on the demo models: load, recipe, merge, take the result away. */
 
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "@playwright/test";
 
+import { DEMO, expectSameFiles, mergeByCommandLine } from "./cli";
 import { counts, DEMO_TIES, fileNamed, Studio } from "./studio";
-
-const REPOSITORY = join(__dirname, "..", "..");
 
 test("the demo models merge on the CPU, and the bytes are the command line's", async ({ page }) => {
   const studio = new Studio(page);
@@ -20,20 +15,7 @@ test("the demo models merge on the CPU, and the bytes are the command line's", a
   const made = counts(await studio.merge());
   expect(made.cpu).toBeGreaterThan(10);
   expect(made.gpu).toBe(0);
-  const files = await studio.zip();
-
-  const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
-  expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
-  const folder = mkdtempSync(join(tmpdir(), "merge-studio-"));
-  const recipe = join(folder, "recipe.yml");
-  writeFileSync(recipe, DEMO_TIES);
-  const out = join(folder, "out");
-  execFileSync(program, ["merge", recipe, out, "--models", join(REPOSITORY, "static", "demo"), "--device", "cpu"]);
-  const names = readdirSync(out);
-  expect([...files.keys()].map((path) => path.split("/").pop()).sort()).toEqual(names.sort());
-  for (const name of names) {
-    expect(fileNamed(files, name).equals(readFileSync(join(out, name))), `${name} is the same`).toBe(true);
-  }
+  expectSameFiles(await studio.zip(), mergeByCommandLine(DEMO_TIES, DEMO));
 });
 
 test("every merged tensor is made by the backend that was chosen", async ({ page }, info) => {

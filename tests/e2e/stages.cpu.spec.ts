@@ -1,14 +1,9 @@
 /** A recipe of several documents: its stages are planned at once, made one after another, and gone at the end. */
 
-import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, test } from "@playwright/test";
 
-import { counts, fileNamed, Studio } from "./studio";
-
-const REPOSITORY = join(__dirname, "..", "..");
+import { DEMO, expectSameFiles, mergeByCommandLine } from "./cli";
+import { counts, Studio } from "./studio";
 
 const STAGES = `name: blend
 models:
@@ -54,20 +49,7 @@ test("stages are made one after another, leave nothing, and the bytes are the co
   const made = counts(await studio.merge());
   expect(made.cpu).toBeGreaterThan(10);
   await expect.poll(async () => (await studio.privateFiles()).length).toBe(1);
-  const files = await studio.zip();
-
-  const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
-  expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
-  const folder = mkdtempSync(join(tmpdir(), "merge-studio-"));
-  const recipe = join(folder, "recipe.yml");
-  writeFileSync(recipe, STAGES);
-  const out = join(folder, "out");
-  execFileSync(program, ["merge", recipe, out, "--models", join(REPOSITORY, "static", "demo"), "--device", "cpu"]);
-  const names = readdirSync(out);
-  expect([...files.keys()].map((path) => path.split("/").pop()).sort()).toEqual(names.sort());
-  for (const name of names) {
-    expect(fileNamed(files, name).equals(readFileSync(join(out, name))), `${name} is the same`).toBe(true);
-  }
+  expectSameFiles(await studio.zip(), mergeByCommandLine(STAGES, DEMO));
 });
 
 test("a second merge begins where the first one did, and a stage that cannot be planned is named", async ({ page }) => {

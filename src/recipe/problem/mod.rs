@@ -171,7 +171,7 @@ pub enum ProblemKind {
         name: String,
     },
     /// A feature that we lack.
-    #[error("{feature} is not supported yet")]
+    #[error("{feature} is not supported")]
     NotSupported {
         /// Which.
         feature: Feature,

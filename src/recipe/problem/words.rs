@@ -113,7 +113,7 @@ pub enum Place {
     Name,
 }
 
-/// A feature of mergekit that is still to come.
+/// A feature of mergekit that is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum Feature {
     /// `override_architecture` in a model's name.

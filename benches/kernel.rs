@@ -6,8 +6,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
 use merge_studio::kernel::cpu::Cpu;
 use merge_studio::kernel::{
-    Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Power, Precision, Query, Raw,
-    Score, Selection, Space, TieHunt, Window,
+    Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Power, Precision,
+    Query, Raw, Score, Selection, Space, TieHunt, Window,
 };
 use pollster::block_on;
 
@@ -99,11 +99,11 @@ fn measures(criterion: &mut Criterion) {
             norms
         });
     });
-    let mut selection = Selection::new(narrow, LEN as u64 / 5);
+    let mut selection = Selection::new(cpu.digits(narrow, LEN as u64), LEN as u64 / 5);
     let mut pass = 0;
     while let Some(digit) = selection.digit() {
         let count = |cpu: &mut Cpu, digit: Digit| {
-            let mut counts = vec![vec![0; 1 << digit.bits]; 2];
+            let mut counts = [0, 1].map(|_| Histogram::new(digit));
             let queries = [0, 1].map(|term| Query { term, score: Score::Magnitude, digit });
             block_on(cpu.histogram(&deltas, &queries, window(&inputs), &mut counts)).expect("declines nothing");
             counts

@@ -30,8 +30,8 @@ pub use shaders::Kernel;
 use device::Device;
 use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
 use merge_studio_kernel::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
-    Query, Space, TieHunt, Window,
+    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms,
+    Overlap, Power, Query, Space, TieHunt, Window,
 };
 use window::{
     MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
@@ -275,7 +275,7 @@ impl Backend for Gpu {
         frame: &Frame<'_>,
         queries: &[Query],
         window: Window<'_>,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) -> Result<(), BackendError> {
         if queries.iter().any(|query| 1 << query.digit.bits > BINS) {
             return Err(BackendError::Unsupported);
@@ -309,7 +309,7 @@ impl Backend for Gpu {
             self.device.run(&call, add).await?;
         }
         for (into, counts) in into.iter_mut().zip(counts.chunks_exact(BINS as usize)) {
-            into.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+            into.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         }
         Ok(())
     }

@@ -61,13 +61,11 @@ pub struct Crew {
 impl Crew {
     /// Starts the desk and the compute worker that tries WebGPU; the others come with the first merge.
     pub fn start(on_message: impl Fn(Event, JsValue) + 'static, on_death: impl Fn(Who, String) + 'static) -> Self {
-        let session = format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 1e15) as u64);
-        io::hold(&format!("{}/{session}", io::ROOT));
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let crew = Self {
             on_message: Rc::new(on_message),
             on_death: Rc::new(on_death),
-            session,
+            session: io::new_session(),
             size: size(),
             inject: Inject::from_query(&query),
             desk: RefCell::default(),

@@ -17,7 +17,7 @@ pub struct Taken {
     pub status: ExitStatus,
     /// From its start to its end.
     pub seconds: f64,
-    /// Of all its threads, computing or in the system.
+    /// Of all its threads and children, computing or in the system.
     pub processor_seconds: f64,
     /// The most memory that it held, in bytes; 0 where `/proc` does not tell.
     pub peak: u64,
@@ -54,11 +54,11 @@ fn peak(pid: u32) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// User and system time so far.
+/// User and system time so far, with that of its children that have ended.
 fn processor_seconds(pid: u32) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, which may hold anything, stands in parentheses; user and system time are the 12th and 13th word behind it.
+    // The name, which may hold anything, stands in parentheses; its times are the 12th to 15th word behind it.
     let (_, words) = stat.rsplit_once(')')?;
-    let ticks: Vec<f64> = words.split_whitespace().skip(11).take(2).filter_map(|word| word.parse().ok()).collect();
+    let ticks: Vec<f64> = words.split_whitespace().skip(11).take(4).filter_map(|word| word.parse().ok()).collect();
     Some(ticks.iter().sum::<f64>() / TICKS)
 }

@@ -1,6 +1,6 @@
 //! Weights of a generated model and of near fine-tunes of it, as training makes them.
 //!
-//! In bf16 a third of a fine-tune's elements did not move, because there is no number that near; the others moved by few
+//! In bf16 a quarter of a fine-tune's elements did not move, because there is no number that near; the others moved by few
 //! distinct amounts. The cosine to the base is above 0.9999.
 
 /// Standard deviation of the weights.

@@ -10,13 +10,13 @@ use js_sys::{Array, Date, Function, Promise, Uint8Array};
 use merge_studio::model::{self, Folder};
 use merge_studio::output::gguf::{self, GgufError, GgufPlan, GgufType, Texts};
 use merge_studio::run::{Sink, WriteError};
-use merge_studio_web::io::{self, Output, OutputError, Store, WebFile, short_of};
+use merge_studio_web::io::{self, Output, OutputError, Store, StreamedFile, short_of};
 use merge_studio_web::protocol::{GgufEvent, GgufFailure};
 use merge_studio_web::wire::{self, ToScribe};
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, MessageEvent};
+use web_sys::MessageEvent;
 
 /// The file's name in the private file system.
 const FILE: &str = "model.gguf";
@@ -71,8 +71,7 @@ async fn write(
     dtype: Option<GgufType>,
     is_over: Rc<Cell<bool>>,
 ) -> Result<(JsValue, Vec<String>), GgufFailure> {
-    let files = files.unchecked_ref::<Array>().iter().map(|file| WebFile::new(file.unchecked_into::<Blob>()));
-    let files = files.collect::<Result<Vec<_>, _>>().map_err(|error| GgufFailure::Refused(wire::words(&error)))?;
+    let files = files.unchecked_ref::<Array>().iter().map(|file| StreamedFile::new(file.unchecked_into()));
     let folder = Folder { name, files: paths.into_iter().zip(files).collect() };
     let model = model::open(&folder).await.map_err(|error| GgufFailure::Refused(error.to_string()))?;
     let texts = Texts::read(&folder).await.map_err(refused)?;

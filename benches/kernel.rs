@@ -30,7 +30,7 @@ fn models(count: usize) -> Vec<Vec<u8>> {
 }
 
 fn window<'a>(inputs: &'a [Raw<'a>]) -> Window<'a> {
-    Window { first: 0, len: LEN, inputs, drawn: &[] }
+    Window::new(0, LEN, inputs)
 }
 
 fn mixes(criterion: &mut Criterion) {

@@ -6,6 +6,8 @@
 //! All of it works on **windows**: the same range of elements of every input of one tensor, as the raw bytes of the files.
 //! A window starts at a multiple of [`BLOCK`] elements, so that reductions do not depend on how a tensor was cut.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 pub mod cpu;
@@ -86,9 +88,24 @@ pub struct Raw<'a> {
     pub bytes: &'a [u8],
 }
 
+/// Which bytes windows are cut from: whoever fills or changes them takes a new one, and no two that were taken are equal. So a backend
+/// that keeps a window's inputs knows by generation, first element and length that it has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation(u64);
+
+impl Generation {
+    /// One that nothing else has.
+    pub fn fresh() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The same range of elements of every input of one tensor.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {
+    /// Which bytes the inputs are part of.
+    pub generation: Generation,
     /// Index in the tensor of the window's first element: a multiple of [`BLOCK`].
     pub first: u64,
     /// Elements in the window: a multiple of [`BLOCK`], except in the tensor's last window.
@@ -98,6 +115,13 @@ pub struct Window<'a> {
     /// For [`Mask::Drawn`]: one entry a term, bit j (of word j / 32, from the lowest on) for element j of the window. Empty
     /// where no mask is drawn.
     pub drawn: &'a [Vec<u32>],
+}
+
+impl<'a> Window<'a> {
+    /// A window of bytes that nothing else is a window of, without drawn masks.
+    pub fn new(first: u64, len: usize, inputs: &'a [Raw<'a>]) -> Self {
+        Self { generation: Generation::fresh(), first, len, inputs, drawn: &[] }
+    }
 }
 
 /// How a tensor is looked at: what stays the same over all its windows.
@@ -444,6 +468,21 @@ pub enum Combine {
 pub enum BackendKind {
     Cpu,
     Gpu,
+}
+
+/// What a GPU has done: what crossed the bus, and how often it was spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuCounters {
+    /// Bytes sent to the device.
+    pub bytes_up: u64,
+    /// Bytes read back.
+    pub bytes_down: u64,
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+    /// Buffers mapped for reading.
+    pub readbacks: u64,
 }
 
 /// Why a backend did not do a window's work. Every one of them is answered by running the tensor on the CPU.

@@ -117,7 +117,7 @@ macro_rules! each_window {
             $state.feed.load($state.task, first, len).await?;
             let drawn = $state.draw(&$frame, first, len);
             let inputs = $state.feed.raws(first..first + len as u64);
-            let $window = Window { first, len, inputs: &inputs, drawn: &drawn };
+            let $window = Window { generation: $state.feed.generation(), first, len, inputs: &inputs, drawn: &drawn };
             $call;
             $state.advance(len);
         }
@@ -146,8 +146,7 @@ impl<S, W: FnMut(Progress)> State<'_, '_, S, W> {
         let Some((last, _)) = self.ranked.last() else { return Vec::new() };
         let around = self.feed.around(first, len);
         let inputs = self.feed.raws(around.clone());
-        let lines =
-            Window { first: around.start, len: (around.end - around.start) as usize, inputs: &inputs, drawn: &[] };
+        let lines = Window::new(around.start, (around.end - around.start) as usize, &inputs);
         let mut drawn = vec![Vec::new(); last + 1];
         for (term, coin) in &self.ranked {
             drawn[*term] = cpu::draw(frame, *term, coin, &lines, first..first + len as u64);
@@ -211,7 +210,7 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
         {
             let drawn = state.draw(&frame, first, len);
             let inputs = state.feed.raws(first..first + len as u64);
-            let window = Window { first, len, inputs: &inputs, drawn: &drawn };
+            let window = Window { generation: state.feed.generation(), first, len, inputs: &inputs, drawn: &drawn };
             backend.mix(&frame, &mix, window, &mut bytes).await?;
         }
         state.task.write(sink, first * size as u64, bytes).await?;

@@ -5,12 +5,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::GpuError;
 use super::answer::answer;
+use super::held::Held;
 use super::layout::{Head, Words};
 use super::pool::{Pool, Role};
 use super::shaders::Kernel;
-use super::{GpuCounters, GpuError};
-use merge_studio_kernel::BackendError;
+use merge_studio_kernel::{BackendError, Generation, GpuCounters};
 
 /// Why the device cannot be used any more, once it cannot.
 type Loss = Arc<Mutex<Option<String>>>;
@@ -20,18 +21,29 @@ pub(super) struct Device {
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
     pipelines: Vec<wgpu::ComputePipeline>,
+    held: Held,
     pool: Pool,
     loss: Loss,
     pub(super) name: String,
     pub(super) counters: GpuCounters,
 }
 
+/// The inputs of a stretch of a tensor, as they lie on the device.
+pub(super) struct Data<'a> {
+    /// Which bytes they are part of, and which part: the first element, and how many.
+    pub(super) generation: Generation,
+    pub(super) first: u64,
+    pub(super) len: usize,
+    /// The bytes of each, and where they go; they are padded to whole quads.
+    pub(super) pieces: Vec<(u64, &'a [u8])>,
+    /// Length of all of them, padding included.
+    pub(super) bytes: u64,
+}
+
 /// One call: what is sent, what is run, how much comes back.
 pub(super) struct Call<'a> {
-    /// The inputs' bytes, each where [`super::layout::Source::offset`] says, in bytes; padded to whole quads.
-    pub(super) data: Vec<(u64, &'a [u8])>,
-    /// Length of all of `data`, padding included.
-    pub(super) data_len: u64,
+    /// Sent unless it is there: see [`super::held`].
+    pub(super) data: Data<'a>,
     pub(super) head: Head,
     pub(super) sources: Vec<u32>,
     pub(super) rows: Vec<u32>,
@@ -47,7 +59,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Device {
-    pub(super) async fn open(wgsl: &dyn Fn(Kernel) -> String) -> Result<Self, GpuError> {
+    /// `held`: bytes of inputs that stay from call to call.
+    pub(super) async fn open(wgsl: &dyn Fn(Kernel) -> String, held: u64) -> Result<Self, GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
@@ -76,6 +89,7 @@ impl Device {
             queue,
             layout,
             pipelines,
+            held: Held::new(held),
             pool: Pool::default(),
             loss,
             name: adapter.get_info().name,
@@ -94,7 +108,10 @@ impl Device {
         }
         let result = self.try_run(call, read).await;
         match &result {
-            Err(BackendError::OutOfMemory) => self.pool.clear(),
+            Err(BackendError::OutOfMemory) => {
+                self.held.clear();
+                self.pool.clear();
+            }
             Err(BackendError::Lost(message)) => {
                 remember(&self.loss, message.clone());
                 return Err(BackendError::Lost(self.lost().unwrap_or_default()));
@@ -143,7 +160,6 @@ impl Device {
         let mut head = Vec::new();
         call.head.put(&mut head);
         let sizes = [
-            (Role::Data, call.data_len),
             (Role::Head, head.len() as u64 * 4),
             (Role::Sources, call.sources.len() as u64 * 4),
             (Role::Rows, call.rows.len() as u64 * 4),
@@ -152,9 +168,12 @@ impl Device {
             (Role::Results, call.results),
         ];
         let buffers = sizes.map(|(role, bytes)| self.pool.take(&self.inner, role, bytes));
-        let [data, head_buffer, sources, rows, extra, refused, results] = &buffers;
-        for (offset, bytes) in &call.data {
-            self.upload(data, *offset, bytes);
+        let [head_buffer, sources, rows, extra, refused, results] = &buffers;
+        let (data, is_new) = self.held.place(&self.inner, &call.data);
+        if is_new {
+            for (offset, bytes) in &call.data.pieces {
+                self.upload(&data, *offset, bytes);
+            }
         }
         self.upload(head_buffer, 0, bytemuck::cast_slice(&head));
         self.upload(sources, 0, bytemuck::cast_slice(&call.sources));
@@ -162,9 +181,8 @@ impl Device {
         self.upload(extra, 0, bytemuck::cast_slice(&call.extra));
 
         let entries: Vec<_> = (0..)
-            .zip(&buffers)
-            .zip(sizes)
-            .map(|((binding, buffer), (_, bytes))| wgpu::BindGroupEntry {
+            .zip([(&data, call.data.bytes)].into_iter().chain(buffers.iter().zip(sizes.map(|(_, bytes)| bytes))))
+            .map(|(binding, (buffer, bytes))| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,

@@ -18,6 +18,7 @@
 
 mod answer;
 mod device;
+mod held;
 mod layout;
 mod pool;
 mod probe;
@@ -30,8 +31,8 @@ pub use shaders::Kernel;
 use device::Device;
 use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
 use merge_studio_kernel::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power,
-    Query, Space, TieHunt, Window,
+    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, GpuCounters, Gram, Groups, Mask, Mix, Norms,
+    Overlap, Power, Query, Space, TieHunt, Window,
 };
 use window::{
     MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
@@ -57,32 +58,19 @@ pub enum GpuError {
     },
 }
 
-/// What a [`Gpu`] has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GpuCounters {
-    /// Bytes sent to the device.
-    pub bytes_up: u64,
-    /// Bytes read back.
-    pub bytes_down: u64,
-    /// Kernels started.
-    pub dispatches: u64,
-    /// Command buffers submitted.
-    pub submissions: u64,
-    /// Buffers mapped for reading.
-    pub readbacks: u64,
-}
-
 /// How a [`Gpu`] is opened.
 pub struct GpuOptions {
     /// The source of each kernel's shader: [`Kernel::wgsl`]. Tests put in faults.
     pub wgsl: Box<dyn Fn(Kernel) -> String>,
     /// Bytes that one buffer binding may hold, at most WebGPU's default of 128 MiB. Tests make it small.
     pub binding: u64,
+    /// Bytes of inputs that may stay on the device from pass to pass, 128 MiB unless tests make it small.
+    pub held: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { wgsl: Box::new(Kernel::wgsl), binding: BINDING }
+        Self { wgsl: Box::new(Kernel::wgsl), binding: BINDING, held: BINDING }
     }
 }
 
@@ -100,7 +88,7 @@ impl Gpu {
 
     /// The same, in another way than usual.
     pub async fn open_with(options: &GpuOptions) -> Result<Self, GpuError> {
-        let device = Device::open(&options.wgsl).await?;
+        let device = Device::open(&options.wgsl, options.held).await?;
         let mut gpu = Self { device, binding: BINDING };
         probe::probe(&mut gpu).await?;
         gpu.binding = options.binding.min(BINDING);

@@ -14,7 +14,7 @@ const INPUTS: Frame<'_> = Frame { precision: Precision::F32, space: Space::Input
 const TASK_VECTORS: Frame<'_> = Frame { space: Space::Deltas { base: 0 }, ..INPUTS };
 
 fn window<'a>(len: usize, inputs: &'a [Raw<'a>]) -> Window<'a> {
-    Window { first: 0, len, inputs, drawn: &[] }
+    Window::new(0, len, inputs)
 }
 
 fn band(from: f32, ties_end: u64) -> Mask {

@@ -1,7 +1,7 @@
 //! Inputs to run kernels on: sizes that do not fill a block, values that arithmetic trips over, and near-ties in plenty.
 
 use half::{bf16, f16};
-use merge_studio_kernel::{BLOCK, Float, Frame, Groups, Precision, Raw, Score, Space, Window};
+use merge_studio_kernel::{BLOCK, Float, Frame, Generation, Groups, Precision, Raw, Score, Space, Window};
 
 /// One tensor of every input.
 pub struct Case {
@@ -17,6 +17,8 @@ pub struct Case {
     pub drawn: Vec<Vec<u32>>,
     /// Whether it holds values that a GPU may decline.
     pub hostile: bool,
+    /// Of the inputs: however they are cut, and whatever is asked about them, a backend may have them already.
+    generation: Generation,
 }
 
 impl Case {
@@ -27,7 +29,18 @@ impl Case {
         let row = [3, 1_500, 37, len as u64, 129][len % 5].min(len as u64);
         let scales = (0..(len as u64).div_ceil(row)).map(|_| numbers.signed().abs() + 1e-3).collect();
         let drawn = (0..inputs.len()).map(|_| (0..len.div_ceil(32)).map(|_| numbers.next() as u32).collect()).collect();
-        Self { name, precision, space, len, inputs, row, scales, drawn, hostile: false }
+        Self {
+            name,
+            precision,
+            space,
+            len,
+            inputs,
+            row,
+            scales,
+            drawn,
+            hostile: false,
+            generation: Generation::fresh(),
+        }
     }
 
     pub fn frame(&self) -> Frame<'_> {
@@ -72,9 +85,17 @@ impl Case {
                 .collect();
             let drawn: Vec<Vec<u32>> =
                 self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect();
-            visit(Window { first: first as u64, len, inputs: &inputs, drawn: &drawn });
+            let window =
+                Window { generation: self.generation, first: first as u64, len, inputs: &inputs, drawn: &drawn };
+            visit(window);
             first += len;
         }
+    }
+
+    /// Keeps the first inputs.
+    pub fn truncate(&mut self, inputs: usize) {
+        self.inputs.truncate(inputs);
+        self.generation = Generation::fresh();
     }
 
     /// Element `index` of input `input`, widened.

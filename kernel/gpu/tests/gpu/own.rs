@@ -94,11 +94,7 @@ fn far_coins(gpu: &mut Gpu) {
     // At the second one the counter's low word wraps between two blocks.
     for first in [BLOCK as u64 * 77, (1 << 34) - BLOCK as u64, 1 << 50] {
         let coin = Coin { key: [0xDEAD_BEEF, 5], stream: [u32::MAX, 9], threshold: 0x8000_0000 };
-        same(
-            gpu,
-            &sum(vec![Mask::Coin(coin)], Float::BF16),
-            Window { first, len: 3 * BLOCK, inputs: &inputs, drawn: &[] },
-        );
+        same(gpu, &sum(vec![Mask::Coin(coin)], Float::BF16), Window::new(first, 3 * BLOCK, &inputs));
     }
 }
 
@@ -111,7 +107,7 @@ fn odd_lengths(gpu: &mut Gpu) {
         });
         let inputs = bytes.each_ref().map(|(dtype, bytes)| Raw { dtype: *dtype, bytes });
         for out in [Float::F16, Float::BF16, Float::F32] {
-            same(gpu, &sum(vec![Mask::All; 5], out), Window { first: 0, len, inputs: &inputs, drawn: &[] });
+            same(gpu, &sum(vec![Mask::All; 5], out), Window::new(0, len, &inputs));
         }
     }
 }
@@ -138,7 +134,7 @@ fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>)
 
 fn outcomes_of(gpu: &mut Gpu, dtype: Float, bytes: &[u8]) -> Vec<Result<(), BackendError>> {
     let inputs = [Raw { dtype, bytes }];
-    let window = Window { first: 0, len: bytes.len() / dtype.size(), inputs: &inputs, drawn: &[] };
+    let window = Window::new(0, bytes.len() / dtype.size(), &inputs);
     outcomes(gpu, Precision::F32, Float::F32, window)
 }
 
@@ -177,7 +173,7 @@ fn coefficients(gpu: &mut Gpu) {
     ] {
         let mut mix = sum(vec![Mask::All], Float::F32);
         mix.combine = Combine::Sum { coefficients: vec![coefficient] };
-        let window = Window { first: 0, len: 4, inputs: &inputs, drawn: &[] };
+        let window = Window::new(0, 4, &inputs);
         let outcome = block_on(gpu.mix(&INPUTS, &mix, window, &mut Vec::new()));
         assert_eq!(outcome, expected, "{coefficient:e}");
     }
@@ -185,7 +181,8 @@ fn coefficients(gpu: &mut Gpu) {
 
 fn refused_totals(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[1.0, f64::NAN]);
-    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 2, &inputs);
     let refused = Err(BackendError::UnsafeValues);
     let mut gram = Gram { terms: 1, groups: Groups::Whole, sums: vec![7.0] };
     assert_eq!(block_on(gpu.gram(&INPUTS, window, &mut gram)), refused);
@@ -200,7 +197,8 @@ fn sixty_four_bits(gpu: &mut Gpu) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
     let bytes = encode(Float::F32, &[1.0; 3]);
-    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 3, &inputs);
     for outcome in outcomes(gpu, Precision::F64, Float::F32, window) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
@@ -219,7 +217,7 @@ fn one_submission(gpu: &mut Gpu) {
     let len = 5 * BLOCK + 1;
     let bytes = encode(Float::BF16, &vec![1.0; len]);
     let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
-    let window = Window { first: 0, len, inputs: &inputs, drawn: &[] };
+    let window = Window::new(0, len, &inputs);
     let before = gpu.counters();
     block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
     let mixed = gpu.counters();
@@ -243,7 +241,7 @@ fn unasked(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[0.5; 8]);
     let inputs = [Raw { dtype: Float::F32, bytes: &bytes }, Raw { dtype: Float::F32, bytes: &bytes }];
     let drawn = [vec![0x55], vec![0xFF]];
-    let window = Window { first: 0, len: 8, inputs: &inputs, drawn: &drawn };
+    let window = Window { drawn: &drawn, ..Window::new(0, 8, &inputs) };
     let scales = [1.0, 2.0];
     let frame = Frame { row: 4, scales: &scales, ..INPUTS };
     let scaled = Mask::Band { score: Score::Scaled, from: Cut { threshold: 1, ties_end: 0 }, above: Cut::NONE };
@@ -272,7 +270,8 @@ fn unasked(gpu: &mut Gpu) {
 
 fn signed_zeros(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[-0.0, 0.0, -1.5]);
-    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 3, &inputs);
     let frame = Frame::new(Precision::F32, Space::Deltas { base: 0 });
     let none = Vec::<f64>::new;
     let vote = Combine::Vote {
@@ -293,7 +292,8 @@ fn signed_zeros(gpu: &mut Gpu) {
 
 fn small_scales(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[0.5; 6]);
-    let window = Window { first: 0, len: 6, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 6, &inputs);
     let digit = Digit { shift: 20, bits: 11, prefix: 0 };
     let query = Query { term: 0, score: Score::Scaled, digit };
     for (scale, refused) in [(0.0, false), (1e-3, false), (1e-40, true), (f64::INFINITY, true), (f64::NAN, true)] {

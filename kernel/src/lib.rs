@@ -485,6 +485,29 @@ pub struct GpuCounters {
     pub readbacks: u64,
 }
 
+impl GpuCounters {
+    /// What was done since it had done `before`.
+    pub fn since(self, before: Self) -> Self {
+        self.with(before, |now, before| now - before)
+    }
+
+    fn with(self, other: Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            bytes_up: of(self.bytes_up, other.bytes_up),
+            bytes_down: of(self.bytes_down, other.bytes_down),
+            dispatches: of(self.dispatches, other.dispatches),
+            submissions: of(self.submissions, other.submissions),
+            readbacks: of(self.readbacks, other.readbacks),
+        }
+    }
+}
+
+impl std::ops::AddAssign for GpuCounters {
+    fn add_assign(&mut self, other: Self) {
+        *self = self.with(other, |one, other| one + other);
+    }
+}
+
 /// Why a backend did not do a window's work. Every one of them is answered by running the tensor on the CPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum BackendError {

@@ -36,26 +36,26 @@ impl Held {
         (buffer, true)
     }
 
-    /// A buffer of `bytes` bytes or more: the smallest that is free, else a new one if there is room for it, else room is made.
+    /// A buffer of `bytes` bytes or somewhat more: one that is free, else a new one if there is room for it, else room is made.
     fn room_for(&mut self, device: &wgpu::Device, bytes: u64) -> wgpu::Buffer {
+        let size = room(bytes);
         loop {
-            let sizes = self.free.iter().map(wgpu::Buffer::size).enumerate().filter(|(_, size)| *size >= bytes);
-            if let Some((smallest, _)) = sizes.min_by_key(|(_, size)| *size) {
-                return self.free.swap_remove(smallest);
+            if let Some(at) = self.free.iter().position(|buffer| (bytes..=2 * size).contains(&buffer.size())) {
+                return self.free.swap_remove(at);
             }
-            let size = room(bytes);
-            let taken = self.stretches.iter().map(|(.., buffer)| buffer).chain(&self.free).map(wgpu::Buffer::size);
-            if taken.sum::<u64>() + size <= self.most {
-                return create(device, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST, size);
+            let all = self.stretches.iter().map(|(.., buffer)| buffer).chain(&self.free);
+            if all.map(wgpu::Buffer::size).sum::<u64>() + size <= self.most {
+                break;
             }
             match self.free.pop() {
-                Some(small) => small.destroy(),
+                Some(other) => other.destroy(),
                 None => match self.stretches.pop() {
                     Some((.., last)) => self.free.push(last),
-                    None => return create(device, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST, size),
+                    None => break,
                 },
             }
         }
+        create(device, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST, size)
     }
 
     /// Gives all memory back.

@@ -2,7 +2,7 @@
 //! compiled for size: only the shaders need to be fast.
 //!
 //! A call cuts its window into chunks that fit WebGPU's default limits (one, as a rule), uploads the files' bytes as they
-//! are, and runs one submission a chunk. The shaders decode, form terms, mask and combine by the rules of
+//! are, unless they lie on the device already, and runs one submission a chunk. The shaders decode, form terms, mask and combine by the rules of
 //! [the vocabulary](merge_studio_kernel), in the CPU's order; only results come back.
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the

@@ -11,7 +11,7 @@ use half::bf16;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use merge_studio::format::DType;
 use merge_studio::kernel::gpu::{Gpu, GpuError};
-use merge_studio::kernel::{BLOCK, BackendKind, GpuCounters};
+use merge_studio::kernel::{BLOCK, BackendError, BackendKind, GpuCounters};
 use merge_studio::method;
 use merge_studio::model::{self, Folder};
 use merge_studio::plan::{PlanOptions, plan};
@@ -68,6 +68,7 @@ impl Pass {
 }
 
 /// A recipe, and what it asks of the GPU.
+#[derive(Clone)]
 struct Case {
     name: &'static str,
     /// Method and parameters.
@@ -210,59 +211,67 @@ fn cases() -> Vec<Case> {
 }
 
 /// A model of one tensor. The others differ from `a` by one unit in the last place at every element: ties everywhere.
-fn model(name: &str) -> Folder<Vec<u8>> {
+/// One of the elements may be NaN.
+fn model(name: &str, spoiled: Option<usize>) -> Folder<Vec<u8>> {
     let number = u32::from(name.as_bytes()[0] - b'a');
-    let bytes: Vec<u8> = (0..ELEMENTS as u32)
+    let mut bytes: Vec<u8> = (0..ELEMENTS as u32)
         .flat_map(|element| {
             let base = 0.5 + (element * 37 % 101 + 2) as f32 / 256.0;
             let step = if number == 0 { 0.0 } else { 1.0 / 256.0 };
             bf16::from_f32(if element / number.max(1) % 2 == 0 { base + step } else { base - step }).to_le_bytes()
         })
         .collect();
+    if let Some(element) = spoiled {
+        bytes[element * 2..element * 2 + 2].copy_from_slice(&bf16::NAN.to_le_bytes());
+    }
     let tensor = TensorView::new(Dtype::BF16, vec![ROWS, COLUMNS], &bytes).unwrap();
     let file = safetensors::serialize([("layer.weight", tensor)], None).unwrap();
     Folder { name: name.to_owned(), files: [("model.safetensors".to_owned(), file)].into() }
 }
 
-struct Nowhere;
+/// The output's file; a range that is written again counts as it is then.
+#[derive(Default)]
+struct Written(Vec<u8>);
 
-impl Sink for Nowhere {
-    async fn write(&mut self, _: usize, _: u64, _: Vec<u8>) -> Result<(), WriteError> {
+impl Sink for Written {
+    async fn write(&mut self, _: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
+        let at = offset as usize;
+        self.0.resize(self.0.len().max(at + bytes.len()), 0);
+        self.0[at..at + bytes.len()].copy_from_slice(&bytes);
         Ok(())
     }
 }
 
-fn merge(case: &Case, limits: &Limits, gpu: Gpu) -> (Bench, JobReport) {
+/// Runs a case, with NaN in the last of its models if an element is named.
+fn merge(case: &Case, limits: &Limits, bench: &mut Bench, spoiled: Option<usize>) -> (JobReport, Vec<u8>) {
     let models: String = case.inputs.iter().map(|name| format!("- model: {name}\n")).collect();
     let text = format!("{}\nmodels:\n{models}dtype: bfloat16\n", case.recipe);
     let checked = recipe::check(&text, &method::infos());
     let recipe = checked.recipe.unwrap_or_else(|| panic!("{}: {:?}", case.name, checked.problems));
-    let folders: Vec<_> = case.inputs.iter().map(|name| model(name)).collect();
+    let folders: Vec<_> =
+        case.inputs.iter().map(|name| model(name, spoiled.filter(|_| Some(name) == case.inputs.last()))).collect();
     let models: Vec<_> = folders.iter().map(|folder| pollster::block_on(model::open(folder)).unwrap()).collect();
     let binding = case.inputs.iter().enumerate().map(|(index, name)| ((*name).to_owned(), index)).collect();
     let plan = plan(&recipe, &models, &binding, &BTreeMap::new(), &PlanOptions::default()).unwrap();
     assert_eq!((plan.jobs.len(), plan.jobs[0].dtype), (1, DType::BF16));
     let inputs = plan.inputs.iter();
     let sources: Vec<_> = inputs.map(|input| folders[input.model].weight_sources(&models[input.model])).collect();
-    let mut bench = Bench { gpu: Some(gpu), ..Bench::default() };
-    let (mut sink, mut watch) = (Nowhere, |_| ());
-    let run = run::job(&plan, 0, &sources, &mut bench, limits, &mut sink, &mut watch);
+    let (mut sink, mut watch) = (Written::default(), |_| ());
+    let run = run::job(&plan, 0, &sources, bench, limits, &mut sink, &mut watch);
     let report = pollster::block_on(run).unwrap();
-    assert_eq!((report.backend, &report.declined), (Some(BackendKind::Gpu), &None), "{}", case.name);
-    (bench, report)
+    (report, sink.0)
 }
 
-type Shared = Arc<Mutex<Result<Option<Gpu>, GpuError>>>;
+type Shared = Arc<Mutex<Result<Bench, GpuError>>>;
 
-/// Runs a case on the one GPU, and checks what it counted. `sent`: how often each input goes up.
-fn check(case: &Case, limits: &Limits, gpu: &Shared, sent: u64) {
-    let mut gpu = gpu.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = gpu.as_mut().unwrap().take().unwrap_or_else(|| pollster::block_on(Gpu::open()).unwrap());
-    let (bench, report) = merge(case, limits, taken);
-    *gpu = Ok(bench.gpu);
+/// Runs a case on the GPU, and checks what it counted. `sent`: how often each input goes up.
+fn check(case: &Case, limits: &Limits, bench: &mut Bench, sent: u64) {
+    let (report, _) = merge(case, limits, bench, None);
+    assert_eq!((report.backend, &report.declined), (Some(BackendKind::Gpu), &None), "{}", case.name);
     let (counted, passes) = (report.gpu, case.passes.len() as u64);
     let windows = WINDOWS as u64;
     let expected = GpuCounters {
+        passes,
         bytes_down: case.passes.iter().map(|pass| pass.down()).sum(),
         dispatches: case.passes.iter().map(|pass| pass.dispatches()).sum(),
         submissions: passes * windows,
@@ -277,33 +286,55 @@ fn check(case: &Case, limits: &Limits, gpu: &Shared, sent: u64) {
     assert!(passes == 1 || SAID * counted.submissions < inputs / windows, "{}", case.name);
 }
 
+/// A value that the GPU declines stops it wherever it stands, and what was written by then is the CPU's in the end.
+fn declined_midway(bench: &mut Bench) {
+    let limits = Limits { window: WINDOW, ..Limits::default() };
+    for case in cases().iter().filter(|case| ["linear", "ties", "dare_ties", "slerp"].contains(&case.name)) {
+        for spoiled in [1, WINDOW + 1, ELEMENTS - 1] {
+            let (report, bytes) = merge(case, &limits, bench, Some(spoiled));
+            let (alone, expected) = merge(case, &limits, &mut Bench::default(), Some(spoiled));
+            assert_eq!(report.backend, Some(BackendKind::Cpu), "{}", case.name);
+            assert_eq!(report.declined, Some(BackendError::UnsafeValues), "{}", case.name);
+            assert!(report.gpu.submissions > 0 && bytes == expected, "{}, element {spoiled}", case.name);
+            assert_eq!((report.crcs, report.written), (alone.crcs, alone.written), "{}", case.name);
+            // The next tensor is none the worse for it.
+            check(case, &limits, bench, 1);
+        }
+    }
+}
+
+/// A test that borrows the one GPU; without one it is ignored, unless this machine must have one.
+fn trial(name: String, gpu: &Shared, body: impl FnOnce(&mut Bench) + Send + 'static) -> Trial {
+    let gpu = Arc::clone(gpu);
+    Trial::ignorable_test(name, move || {
+        // A test that failed has not harmed the device.
+        match &mut *gpu.lock().unwrap_or_else(PoisonError::into_inner) {
+            Ok(bench) => body(bench),
+            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
+                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
+            }
+            Err(error) => return Err(Failed::from(error.to_string())),
+        }
+        Ok(Completion::Completed)
+    })
+}
+
 fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let gpu: Shared = Arc::new(Mutex::new(pollster::block_on(Gpu::open()).map(Some)));
-    let mut trials = Vec::new();
+    let opened = pollster::block_on(Gpu::open()).map(|gpu| Bench { gpu: Some(gpu), ..Bench::default() });
+    let gpu: Shared = Arc::new(Mutex::new(opened));
+    let mut trials =
+        vec![trial("a_gpu_that_declines_midway_leaves_what_the_cpu_makes".to_owned(), &gpu, declined_midway)];
     for case in cases() {
-        for kept in [true, false] {
-            let passes = case.passes.len() as u64;
-            let (limits, sent, what) = if kept {
-                (Limits { window: WINDOW, ..Limits::default() }, 1, "what_is_kept_goes_up_once")
-            } else {
-                (Limits { keep: 0, window: WINDOW }, passes, "what_is_not_kept_goes_up_once_a_pass")
-            };
-            let case = Case { passes: case.passes.clone(), ..case };
-            let gpu = Arc::clone(&gpu);
-            trials.push(Trial::ignorable_test(format!("{what}::{}", case.name), move || {
-                match &*gpu.lock().unwrap_or_else(PoisonError::into_inner) {
-                    Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
-                        let why = "this machine has no GPU, nor a driver that stands in for one";
-                        return Ok(Completion::ignored_with(why));
-                    }
-                    Err(error) => return Err(Failed::from(error.to_string())),
-                    Ok(_) => {}
-                }
-                check(&case, &limits, &gpu, sent);
-                Ok(Completion::Completed)
-            }));
-        }
+        let name = case.name;
+        let limits = Limits { window: WINDOW, ..Limits::default() };
+        let twin = case.clone();
+        let kept = move |bench: &mut Bench| check(&twin, &limits, bench, 1);
+        trials.push(trial(format!("what_is_kept_goes_up_once::{name}"), &gpu, kept));
+        let read_again = move |bench: &mut Bench| {
+            check(&case, &Limits { keep: 0, window: WINDOW }, bench, case.passes.len() as u64);
+        };
+        trials.push(trial(format!("what_is_not_kept_goes_up_once_a_pass::{name}"), &gpu, read_again));
     }
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -46,13 +46,9 @@ impl Feed {
         })
     }
 
-    /// First element and length of every window, in order.
-    pub(super) fn windows(&self) -> impl Iterator<Item = (u64, usize)> + use<> {
-        let (elements, window) = (self.elements, self.window as u64);
-        (0..elements.div_ceil(window)).map(move |number| {
-            let first = number * window;
-            (first, window.min(elements - first) as usize)
-        })
+    /// Length of the window that begins with the element `first`; none after the last.
+    pub(super) fn window(&self, first: u64) -> usize {
+        (self.window as u64).min(self.elements - first) as usize
     }
 
     /// Makes the window's bytes present.

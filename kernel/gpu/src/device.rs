@@ -1,12 +1,14 @@
-//! The device: opened with WebGPU's default limits, its failures caught, one submission a call.
+//! The device: opened with WebGPU's default limits, its failures caught, one submission a call, several calls in
+//! flight.
 //!
 //! It runs kernels on bytes and knows nothing of windows. Nothing here blocks in a browser; natively, a device makes
-//! progress only when polled, so there the call waits.
+//! progress only when polled, so there the host waits where a call lands.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuError;
-use super::answer::answer;
+use super::answer::{Answer, answer};
 use super::held::Held;
 use super::layout::{Head, Words};
 use super::pool::{Pool, Role};
@@ -58,6 +60,19 @@ pub(super) struct Call<'a> {
     pub(super) read: u64,
 }
 
+/// What one kind of error said, or none.
+type ErrorScope = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
+
+/// A call that was sent. Dropped, it leaves nothing behind: its readback is not used again.
+pub(super) struct Pending {
+    submission: wgpu::SubmissionIndex,
+    readback: wgpu::Buffer,
+    /// Bytes of results in it.
+    read: u64,
+    mapped: Answer<Result<(), wgpu::BufferAsyncError>>,
+    errors: [ErrorScope; 2],
+}
+
 impl Device {
     /// `held`: bytes of inputs that stay from call to call.
     pub(super) async fn open(wgsl: &dyn Fn(Kernel) -> String, held: u64) -> Result<Self, GpuError> {
@@ -101,12 +116,23 @@ impl Device {
         self.inner.destroy();
     }
 
-    /// Runs a call and shows `read` the bytes that came back. After [`BackendError::Lost`] every call ends so.
-    pub(super) async fn run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+    /// Sends a call. After [`BackendError::Lost`] every call ends so.
+    pub(super) fn submit(&mut self, call: &Call<'_>) -> Result<Pending, BackendError> {
         if let Some(message) = self.lost() {
             return Err(BackendError::Lost(message));
         }
-        let result = self.try_run(call, read).await;
+        let memory = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.inner.push_error_scope(wgpu::ErrorFilter::Validation);
+        let (readback, submission) = self.send(call);
+        let (sender, mapped) = answer();
+        readback.map_async(wgpu::MapMode::Read, ..call.read + 4, move |outcome| sender.send(outcome));
+        let errors: [ErrorScope; 2] = [Box::pin(validation.pop()), Box::pin(memory.pop())];
+        Ok(Pending { submission, readback, read: call.read, mapped, errors })
+    }
+
+    /// Waits for a call and shows `read` the bytes that came back.
+    pub(super) async fn land<T>(&mut self, pending: Pending, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+        let result = self.try_land(pending, read).await;
         match &result {
             Err(BackendError::OutOfMemory) => {
                 self.held.clear();
@@ -121,15 +147,10 @@ impl Device {
         result
     }
 
-    async fn try_run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
-        let memory = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.inner.push_error_scope(wgpu::ErrorFilter::Validation);
-        let readback = self.submit(call);
-        let (sender, mapped) = answer();
-        readback.map_async(wgpu::MapMode::Read, ..call.read + 4, move |outcome| sender.send(outcome));
-        let errors = [validation.pop(), memory.pop()];
+    async fn try_land<T>(&mut self, pending: Pending, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+        let Pending { submission, readback, read: len, mapped, errors } = pending;
         // A browser delivers by itself, and this does nothing there.
-        let polled = self.inner.poll(wgpu::PollType::wait_indefinitely());
+        let polled = self.inner.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         for error in errors {
             match error.await {
                 None => {}
@@ -143,11 +164,10 @@ impl Device {
         }
         mapped.await.map_err(|error| BackendError::Lost(error.to_string()))?;
         let result = {
-            let view =
-                readback.get_mapped_range(..call.read + 4).map_err(|error| BackendError::Lost(error.to_string()))?;
+            let view = readback.get_mapped_range(..len + 4).map_err(|error| BackendError::Lost(error.to_string()))?;
             self.counters.readbacks += 1;
-            self.counters.bytes_down += call.read + 4;
-            let (results, refused) = view.split_at(call.read as usize);
+            self.counters.bytes_down += len + 4;
+            let (results, refused) = view.split_at(len as usize);
             if refused.iter().any(|&byte| byte != 0) { Err(BackendError::UnsafeValues) } else { Ok(read(results)) }
         };
         readback.unmap();
@@ -155,8 +175,9 @@ impl Device {
         result
     }
 
-    /// Uploads, dispatches and submits; returns the buffer that the results, and the refusal after them, end up in.
-    fn submit(&mut self, call: &Call<'_>) -> wgpu::Buffer {
+    /// Uploads, dispatches and submits; gives the buffer that the results, and the refusal after them, end up in. All that the call
+    /// shares with those before it (its buffers, but for that one) it uses after them: the queue keeps the order.
+    fn send(&mut self, call: &Call<'_>) -> (wgpu::Buffer, wgpu::SubmissionIndex) {
         let mut head = Vec::new();
         call.head.put(&mut head);
         let sizes = [
@@ -213,12 +234,12 @@ impl Device {
         }
         encoder.copy_buffer_to_buffer(results, 0, &readback, 0, call.read);
         encoder.copy_buffer_to_buffer(refused, 0, &readback, call.read, 4);
-        self.queue.submit([encoder.finish()]);
+        let submission = self.queue.submit([encoder.finish()]);
         self.counters.submissions += 1;
         for ((role, _), buffer) in sizes.into_iter().zip(buffers) {
             self.pool.put(role, buffer);
         }
-        readback
+        (readback, submission)
     }
 
     /// Writes bytes, and zeros after them up to a whole quad of any type.

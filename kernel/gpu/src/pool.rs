@@ -38,14 +38,14 @@ impl Role {
 
 #[derive(Default)]
 pub(super) struct Pool {
-    buffers: [Option<wgpu::Buffer>; Role::COUNT],
+    buffers: [Vec<wgpu::Buffer>; Role::COUNT],
 }
 
 impl Pool {
-    /// Takes the buffer of a role out, at least `bytes` large. A call that is dropped half-way does not put it back,
+    /// Takes a buffer of a role out, at least `bytes` large. A call that is dropped half-way does not put it back,
     /// so that no later one meets a buffer that is still being mapped.
     pub(super) fn take(&mut self, device: &wgpu::Device, role: Role, bytes: u64) -> wgpu::Buffer {
-        match self.buffers[role as usize].take() {
+        match self.buffers[role as usize].pop() {
             Some(buffer) if buffer.size() >= bytes => return buffer,
             Some(small) => small.destroy(),
             None => {}
@@ -55,12 +55,12 @@ impl Pool {
 
     /// Puts a buffer back for the next call.
     pub(super) fn put(&mut self, role: Role, buffer: wgpu::Buffer) {
-        self.buffers[role as usize] = Some(buffer);
+        self.buffers[role as usize].push(buffer);
     }
 
     /// Gives all memory back.
     pub(super) fn clear(&mut self) {
-        for buffer in self.buffers.iter_mut().filter_map(Option::take) {
+        for buffer in self.buffers.iter_mut().flat_map(std::mem::take) {
             buffer.destroy();
         }
     }

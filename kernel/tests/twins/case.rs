@@ -71,25 +71,36 @@ impl Case {
     }
 
     /// Shows `visit` the tensor cut into windows of at most `cut` elements, in order.
-    pub fn windows(&self, cut: usize, mut visit: impl FnMut(Window<'_>)) {
-        let mut first = 0;
-        while first < self.len {
-            let len = cut.min(self.len - first);
-            let inputs: Vec<Raw<'_>> = self
-                .inputs
-                .iter()
-                .map(|(dtype, bytes)| {
-                    let size = dtype.size();
-                    Raw { dtype: *dtype, bytes: &bytes[first * size..(first + len) * size] }
-                })
-                .collect();
-            let drawn: Vec<Vec<u32>> =
-                self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect();
-            let window =
-                Window { generation: self.generation, first: first as u64, len, inputs: &inputs, drawn: &drawn };
-            visit(window);
-            first += len;
-        }
+    pub fn windows<T>(&self, cut: usize, visit: impl FnOnce(&[Window<'_>]) -> T) -> T {
+        let cuts: Vec<(usize, usize)> =
+            (0..self.len).step_by(cut).map(|first| (first, cut.min(self.len - first))).collect();
+        let raws = |&(first, len): &(usize, usize)| -> Vec<Raw<'_>> {
+            let inputs = self.inputs.iter().map(|(dtype, bytes)| {
+                let size = dtype.size();
+                Raw { dtype: *dtype, bytes: &bytes[first * size..(first + len) * size] }
+            });
+            inputs.collect()
+        };
+        let inputs: Vec<Vec<Raw<'_>>> = cuts.iter().map(raws).collect();
+        let drawn: Vec<Vec<Vec<u32>>> = cuts
+            .iter()
+            .map(|(first, len)| {
+                self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect()
+            })
+            .collect();
+        let windows: Vec<Window<'_>> = cuts
+            .iter()
+            .zip(&inputs)
+            .zip(&drawn)
+            .map(|((&(first, len), inputs), drawn)| Window {
+                generation: self.generation,
+                first: first as u64,
+                len,
+                inputs,
+                drawn,
+            })
+            .collect();
+        visit(&windows)
     }
 
     /// Keeps the first inputs.

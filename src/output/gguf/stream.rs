@@ -153,7 +153,7 @@ impl Converter {
         let inputs = [Raw { dtype: self.from, bytes: &raw }];
         // Nothing is drawn or measured by place: every window may be the first.
         let window = Window::new(0, len, &inputs);
-        cpu.mix(&Frame::new(precision, Space::Inputs), mix, window, &mut bytes).await?;
+        cpu.mix_window(&Frame::new(precision, Space::Inputs), mix, window, &mut bytes).await?;
         *overflow += infinities(&bytes, self.to).saturating_sub(infinities(&raw, self.from));
         Ok(bytes)
     }

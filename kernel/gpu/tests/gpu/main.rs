@@ -15,6 +15,7 @@ mod compare;
 #[path = "../../../tests/twins/drive.rs"]
 mod drive;
 mod faults;
+mod flight;
 mod held;
 mod own;
 
@@ -71,7 +72,7 @@ fn main() {
         trials.push(trial(format!("gpu::{name}"), &gpu, body));
         trials.push(trial(format!("gpu_in_chunks::{name}"), &small, body));
     }
-    for (name, body) in own::TESTS.iter().chain(held::TESTS).chain(faults::TESTS) {
+    for (name, body) in own::TESTS.iter().chain(held::TESTS).chain(flight::TESTS).chain(faults::TESTS) {
         trials.push(trial(format!("gpu::{name}"), &gpu, *body));
     }
     libtest_mimic::run(&arguments, trials).exit();

@@ -78,8 +78,8 @@ fn a_large_tensor(gpu: &mut Gpu) {
 /// Mixes one window on both, and compares.
 fn same(gpu: &mut Gpu, mix: &Mix, window: Window<'_>) {
     let (mut ours, mut cpus) = (Vec::new(), Vec::new());
-    block_on(gpu.mix(&INPUTS, mix, window, &mut ours)).unwrap();
-    block_on(Cpu::default().mix(&INPUTS, mix, window, &mut cpus)).unwrap();
+    block_on(gpu.mix_window(&INPUTS, mix, window, &mut ours)).unwrap();
+    block_on(Cpu::default().mix_window(&INPUTS, mix, window, &mut cpus)).unwrap();
     assert_eq!(ours, cpus, "{mix:?}");
 }
 
@@ -119,15 +119,16 @@ fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>)
     let query = Query { term, score, digit: Digit { shift: 20, bits: 11, prefix: 0 } };
     let hunt = TieHunt { term, score, threshold: 5, wanted: 1, met: 0, end: None };
     let mix = sum(vec![Mask::All], out);
-    let mut gram = |groups| block_on(gpu.gram(&frame, window, &mut Gram::new(1, groups, window.len as u64)));
+    let mut gram =
+        |groups| block_on(gpu.gram(&frame, &mut window.alone(), &mut Gram::new(1, groups, window.len as u64)));
     let grams = [gram(Groups::Whole), gram(Groups::Rows(3)), gram(Groups::Columns(2))];
-    let mut outcomes = vec![block_on(gpu.mix(&frame, &mix, window, &mut Vec::new()))];
+    let mut outcomes = vec![block_on(gpu.mix_window(&frame, &mix, window, &mut Vec::new()))];
     outcomes.extend(grams);
     outcomes.extend([
-        block_on(gpu.norms(&frame, Power::One, &[Mask::All], window, &mut [Norms::default()])),
-        block_on(gpu.overlap(&frame, &[Mask::All], window, &mut [Overlap::default()])),
-        block_on(gpu.histogram(&frame, &[query], window, &mut [vec![0; 1 << 11]])),
-        block_on(gpu.ties(&frame, window, &mut [hunt])),
+        block_on(gpu.norms(&frame, Power::One, &[Mask::All], &mut window.alone(), &mut [Norms::default()])),
+        block_on(gpu.overlap(&frame, &[Mask::All], &mut window.alone(), &mut [Overlap::default()])),
+        block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [vec![0; 1 << 11]])),
+        block_on(gpu.ties(&frame, &mut window.alone(), &mut [hunt])),
     ]);
     outcomes
 }
@@ -174,7 +175,7 @@ fn coefficients(gpu: &mut Gpu) {
         let mut mix = sum(vec![Mask::All], Float::F32);
         mix.combine = Combine::Sum { coefficients: vec![coefficient] };
         let window = Window::new(0, 4, &inputs);
-        let outcome = block_on(gpu.mix(&INPUTS, &mix, window, &mut Vec::new()));
+        let outcome = block_on(gpu.mix_window(&INPUTS, &mix, window, &mut Vec::new()));
         assert_eq!(outcome, expected, "{coefficient:e}");
     }
 }
@@ -185,10 +186,10 @@ fn refused_totals(gpu: &mut Gpu) {
     let window = Window::new(0, 2, &inputs);
     let refused = Err(BackendError::UnsafeValues);
     let mut gram = Gram { terms: 1, groups: Groups::Whole, sums: vec![7.0] };
-    assert_eq!(block_on(gpu.gram(&INPUTS, window, &mut gram)), refused);
+    assert_eq!(block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut gram)), refused);
     assert_eq!(gram.sums, [7.0]);
     let mut values = vec![1, 2, 3];
-    assert_eq!(block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
+    assert_eq!(block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
     assert_eq!(values, [1, 2, 3]);
 }
 
@@ -219,7 +220,7 @@ fn one_submission(gpu: &mut Gpu) {
     let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
     let window = Window::new(0, len, &inputs);
     let before = gpu.counters();
-    block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
+    block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
     let mixed = gpu.counters();
     assert_eq!((mixed.submissions, mixed.readbacks), (before.submissions + 1, before.readbacks + 1));
     assert_eq!(mixed.dispatches, before.dispatches + 1);
@@ -230,7 +231,7 @@ fn one_submission(gpu: &mut Gpu) {
     assert!(down <= 16, "{down}");
     let threshold = Precision::F32.bits(1.0);
     let mut hunts = [TieHunt { term: 0, score: Score::Magnitude, threshold, wanted: len as u64, met: 0, end: None }];
-    block_on(gpu.ties(&INPUTS, window, &mut hunts)).unwrap();
+    block_on(gpu.ties(&INPUTS, &mut window.alone(), &mut hunts)).unwrap();
     assert_eq!(hunts[0].end, Some(len as u64));
     let hunted = gpu.counters();
     assert_eq!(hunted.submissions, mixed.submissions + 1);
@@ -256,14 +257,14 @@ fn unasked(gpu: &mut Gpu) {
     ] {
         let mix = Mix { masks: masks.to_vec(), combine, out: Float::F32 };
         let mut values = Vec::new();
-        let outcome = block_on(gpu.mix(&frame, &mix, window, &mut values));
+        let outcome = block_on(gpu.mix_window(&frame, &mix, window, &mut values));
         assert_eq!((outcome, values.len()), (Err(BackendError::Unsupported), 0), "{mix:?}");
     }
     let deltas = Frame::new(Precision::F32, Space::Deltas { base: 0 });
     let near = Mix { masks: vec![Mask::All], combine: Combine::Near { base: 0, t: 0.5 }, out: Float::F32 };
-    assert_eq!(block_on(gpu.mix(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
+    assert_eq!(block_on(gpu.mix_window(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
     for groups in [Groups::Rows(1 << 31), Groups::Rows(u64::MAX)] {
-        let outcome = block_on(gpu.gram(&INPUTS, window, &mut Gram::new(2, groups, 8)));
+        let outcome = block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut Gram::new(2, groups, 8)));
         assert_eq!(outcome, Err(BackendError::Unsupported), "{groups:?}");
     }
 }
@@ -285,7 +286,7 @@ fn signed_zeros(gpu: &mut Gpu) {
     for combine in [vote, Combine::Sum { coefficients: none() }, Combine::Overlap { coefficients: none() }] {
         let mut values = Vec::new();
         let mix = Mix { masks: Vec::new(), combine, out: Float::F32 };
-        block_on(gpu.mix(&frame, &mix, window, &mut values)).unwrap();
+        block_on(gpu.mix_window(&frame, &mix, window, &mut values)).unwrap();
         assert_eq!(values, bytes, "{mix:?}");
     }
 }
@@ -299,7 +300,7 @@ fn small_scales(gpu: &mut Gpu) {
     for (scale, refused) in [(0.0, false), (1e-3, false), (1e-40, true), (f64::INFINITY, true), (f64::NAN, true)] {
         let scales = [1.0, scale];
         let frame = Frame { row: 4, scales: &scales, ..INPUTS };
-        let outcome = block_on(gpu.histogram(&frame, &[query], window, &mut [vec![0; 1 << 11]]));
+        let outcome = block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [vec![0; 1 << 11]]));
         assert_eq!(outcome, if refused { Err(BackendError::UnsafeValues) } else { Ok(()) }, "{scale:e}");
     }
 }

@@ -24,7 +24,7 @@ fn models(count: u64) -> Vec<Vec<u8>> {
 }
 
 fn window<'a>(inputs: &'a [Raw<'a>]) -> Window<'a> {
-    Window { first: 0, len: LEN, inputs, drawn: &[] }
+    Window::new(0, LEN, inputs)
 }
 
 fn mixes(criterion: &mut Criterion) {
@@ -40,7 +40,7 @@ fn mixes(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 bytes.clear();
-                block_on(cpu.mix(&frame, &mix, window(inputs), &mut bytes)).expect("the CPU declines nothing");
+                block_on(cpu.mix_window(&frame, &mix, window(inputs), &mut bytes)).expect("the CPU declines nothing");
                 black_box(&bytes);
             });
         });
@@ -79,7 +79,7 @@ fn measures(criterion: &mut Criterion) {
     group.bench_function("gram, 2 × bf16", |bencher| {
         bencher.iter(|| {
             let mut gram = Gram::new(2, Groups::Whole, LEN as u64);
-            block_on(cpu.gram(&Frame::new(narrow, Space::Inputs), window(&inputs[..2]), &mut gram))
+            block_on(cpu.gram(&Frame::new(narrow, Space::Inputs), &mut window(&inputs[..2]).alone(), &mut gram))
                 .expect("declines nothing");
             gram
         });
@@ -88,7 +88,7 @@ fn measures(criterion: &mut Criterion) {
     group.bench_function("norms under coins, 3 × bf16", |bencher| {
         bencher.iter(|| {
             let mut norms = [Norms::default(); 2];
-            block_on(cpu.norms(&deltas, Power::One, &[coin; 2], window(&inputs), &mut norms))
+            block_on(cpu.norms(&deltas, Power::One, &[coin; 2], &mut window(&inputs).alone(), &mut norms))
                 .expect("declines nothing");
             norms
         });
@@ -99,7 +99,8 @@ fn measures(criterion: &mut Criterion) {
         let count = |cpu: &mut Cpu, digit: Digit| {
             let mut counts = [0, 1].map(|_| Histogram::new(digit));
             let queries = [0, 1].map(|term| Query { term, score: Score::Magnitude, digit });
-            block_on(cpu.histogram(&deltas, &queries, window(&inputs), &mut counts)).expect("declines nothing");
+            block_on(cpu.histogram(&deltas, &queries, &mut window(&inputs).alone(), &mut counts))
+                .expect("declines nothing");
             counts
         };
         pass += 1;
@@ -113,7 +114,7 @@ fn measures(criterion: &mut Criterion) {
         bencher.iter(|| {
             let (score, threshold) = (Score::Magnitude, narrow.bits(1e-4));
             let mut hunts = [0, 1].map(|term| TieHunt { term, score, threshold, wanted: u64::MAX, met: 0, end: None });
-            block_on(cpu.ties(&deltas, window(&inputs), &mut hunts)).expect("declines nothing");
+            block_on(cpu.ties(&deltas, &mut window(&inputs).alone(), &mut hunts)).expect("declines nothing");
             hunts
         });
     });

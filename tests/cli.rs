@@ -282,6 +282,10 @@ fn the_gpu_makes_every_tensor_when_it_is_asked_to() {
         bench.merge("r.yml", &format!("{method}-gpu"), &more).ok();
         let counters: serde_json::Value = serde_json::from_slice(&fs::read(counters).unwrap()).unwrap();
         assert_eq!(counters["backends"], serde_json::json!({ "copy": 1, "gpu": 6 }), "{method}");
+        // Everything is read once, and goes up once.
+        let count = |of: &serde_json::Value| of.as_u64().unwrap();
+        let (read, up) = (count(&counters["bytes_read"]), count(&counters["gpu"]["bytes_up"]));
+        assert!((read..read + 100_000).contains(&up), "{method}: {counters}");
         let made_by = |device: &str| tensors(&bench.path(&format!("{method}-{device}")));
         assert!(made_by("gpu") == made_by("cpu"), "{method}");
     }

@@ -88,7 +88,7 @@ impl Models {
             let range = first * size..(first + len) * size;
             let inputs = self.bytes.iter().map(|bytes| Raw { dtype: self.dtype, bytes: &bytes[range.clone()] });
             let inputs: Vec<Raw<'_>> = inputs.collect();
-            work(Window { first: first as u64, len, inputs: &inputs, drawn: &[] });
+            work(Window::new(first as u64, len, &inputs));
         }
     }
 }
@@ -100,7 +100,7 @@ fn mix(models: u64, dtype: Float, space: Space, mask: Mask, combine: Combine) ->
     Box::new(move || {
         bytes.clear();
         let frame = Frame::new(Precision::F32, space);
-        models.each(|window| block_on(cpu.mix(&frame, &mix, window, &mut bytes)).expect(DECLINES));
+        models.each(|window| block_on(cpu.mix_window(&frame, &mix, window, &mut bytes)).expect(DECLINES));
     })
 }
 
@@ -110,7 +110,7 @@ fn gram(models: u64, dtype: Float, space: Space, groups: Groups) -> Work {
     let mut gram = Gram::new(space.terms(models.bytes.len()), groups, LEN as u64);
     Box::new(move || {
         let frame = Frame { row: ROW, ..Frame::new(Precision::F32, space) };
-        models.each(|window| block_on(cpu.gram(&frame, window, &mut gram)).expect(DECLINES));
+        models.each(|window| block_on(cpu.gram(&frame, &mut window.alone(), &mut gram)).expect(DECLINES));
     })
 }
 
@@ -120,7 +120,9 @@ fn norms() -> Work {
     Box::new(move || {
         let frame = Frame::new(Precision::F32, DELTAS);
         let masks = [COIN; 2];
-        models.each(|window| block_on(cpu.norms(&frame, Power::One, &masks, window, &mut norms)).expect(DECLINES));
+        models.each(|window| {
+            block_on(cpu.norms(&frame, Power::One, &masks, &mut window.alone(), &mut norms)).expect(DECLINES)
+        });
     })
 }
 
@@ -143,13 +145,15 @@ fn cuts(models: &Models, cpu: &mut Cpu) -> Vec<Cut> {
         let query = |(term, selection): (usize, &Selection)| Some(Query { term, score, digit: selection.digit()? });
         let queries: Vec<Query> = selections.iter().enumerate().filter_map(query).collect();
         let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
-        models.each(|window| block_on(cpu.histogram(&frame, &queries, window, &mut counts)).expect(DECLINES));
+        models.each(|window| {
+            block_on(cpu.histogram(&frame, &queries, &mut window.alone(), &mut counts)).expect(DECLINES)
+        });
         let open = selections.iter_mut().filter(|selection| selection.digit().is_some());
         open.zip(&counts).for_each(|(selection, counts)| selection.narrow(counts));
     }
     let mut hunts: Vec<TieHunt> =
         selections.iter().enumerate().filter_map(|(term, selection)| selection.tie_hunt(term, score)).collect();
-    models.each(|window| block_on(cpu.ties(&frame, window, &mut hunts)).expect(DECLINES));
+    models.each(|window| block_on(cpu.ties(&frame, &mut window.alone(), &mut hunts)).expect(DECLINES));
     let hunt = |term| hunts.iter().find(|hunt| hunt.term == term).copied();
     selections.iter().enumerate().map(|(term, selection)| selection.cut(hunt(term))).collect()
 }

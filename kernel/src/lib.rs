@@ -9,9 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 pub mod cpu;
+mod pass;
 mod philox;
 mod select;
 
+pub use pass::{Generation, Given, Pass, Raw, Window};
 pub use philox::{MULTIPLIERS as PHILOX_MULTIPLIERS, ROUNDS as PHILOX_ROUNDS, WEYL as PHILOX_WEYL, philox};
 pub use select::{Digit, Digits, Histogram, Selection, narrow_digits, wide_digits};
 
@@ -75,29 +77,6 @@ impl Precision {
             }
         }
     }
-}
-
-/// The raw little-endian bytes of one input within a window.
-#[derive(Clone, Copy, Debug)]
-pub struct Raw<'a> {
-    /// Element type of `bytes`.
-    pub dtype: Float,
-    /// Exactly `len · dtype.size()` bytes of the window.
-    pub bytes: &'a [u8],
-}
-
-/// The same range of elements of every input of one tensor.
-#[derive(Clone, Copy, Debug)]
-pub struct Window<'a> {
-    /// Index in the tensor of the window's first element: a multiple of [`BLOCK`].
-    pub first: u64,
-    /// Elements in the window: a multiple of [`BLOCK`], except in the tensor's last window.
-    pub len: usize,
-    /// One entry an input, in recipe order (the base, if any, among them).
-    pub inputs: &'a [Raw<'a>],
-    /// For [`Mask::Drawn`]: one entry a term, bit j (of word j / 32, from the lowest on) for element j of the window. Empty
-    /// where no mask is drawn.
-    pub drawn: &'a [Vec<u32>],
 }
 
 /// How a tensor is looked at: what stays the same over all its windows.
@@ -453,6 +432,48 @@ pub enum BackendKind {
     Gpu,
 }
 
+/// What a GPU has done: what crossed the bus, and how often it was spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuCounters {
+    /// Passes over a tensor.
+    pub passes: u64,
+    /// Bytes sent to the device.
+    pub bytes_up: u64,
+    /// Bytes read back.
+    pub bytes_down: u64,
+    /// Kernels started.
+    pub dispatches: u64,
+    /// Command buffers submitted.
+    pub submissions: u64,
+    /// Buffers mapped for reading.
+    pub readbacks: u64,
+}
+
+impl GpuCounters {
+    /// What was done since it had done `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        self.with(before, |now, before| now - before)
+    }
+
+    fn with(self, other: Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            passes: of(self.passes, other.passes),
+            bytes_up: of(self.bytes_up, other.bytes_up),
+            bytes_down: of(self.bytes_down, other.bytes_down),
+            dispatches: of(self.dispatches, other.dispatches),
+            submissions: of(self.submissions, other.submissions),
+            readbacks: of(self.readbacks, other.readbacks),
+        }
+    }
+}
+
+impl std::ops::AddAssign for GpuCounters {
+    fn add_assign(&mut self, other: Self) {
+        *self = self.with(other, |one, other| one + other);
+    }
+}
+
 /// Why a backend did not do a window's work. Every one of them is answered by running the tensor on the CPU.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum BackendError {
@@ -470,34 +491,34 @@ pub enum BackendError {
     Lost(String),
 }
 
-/// Something that measures and mixes windows. Each measure adds a window to a running total;
-/// windows of a tensor come in order, each exactly once a measure.
-#[allow(async_fn_in_trait)] // Every host runs a job on one thread: natively `block_on`, in a page a worker.
+/// Something that measures and mixes: a pass a call. A measure adds the pass's windows to a running total, and where it fails leaves the
+/// total as it was. A backend may begin with a window before it is done with those before.
+#[allow(async_fn_in_trait)] // As in `Pass`.
 pub trait Backend {
     /// Which one it is.
     fn kind(&self) -> BackendKind;
 
-    /// Adds the window's ⟨tᵢ, tⱼ⟩ of every pair of terms.
-    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError>;
+    /// Adds ⟨tᵢ, tⱼ⟩ of every pair of terms.
+    async fn gram<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, into: &mut Gram) -> Result<(), P::Error>;
 
-    /// Adds the window's norms of every term. `masks` and `into` have one entry a term.
-    async fn norms(
+    /// Adds the norms of every term. `masks` and `into` have one entry a term.
+    async fn norms<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         power: Power,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Norms],
-    ) -> Result<(), BackendError>;
+    ) -> Result<(), P::Error>;
 
-    /// Counts the elements of the window where masked terms are not zero. `masks` and `into` have one entry a term.
-    async fn overlap(
+    /// Counts the elements where masked terms are not zero. `masks` and `into` have one entry a term.
+    async fn overlap<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Overlap],
-    ) -> Result<(), BackendError>;
+    ) -> Result<(), P::Error>;
 
     /// The digits that it counts the scores of a tensor of `elements` elements by.
     fn digits(&self, precision: Precision, elements: u64) -> Digits {
@@ -507,23 +528,31 @@ pub trait Backend {
 
     /// Counts, for every query, the values of its digit among scores whose higher bits equal the digit's prefix.
     /// `into` has one entry a query.
-    async fn histogram(
+    async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Histogram],
-    ) -> Result<(), BackendError>;
+    ) -> Result<(), P::Error>;
 
     /// Advances every hunt.
-    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError>;
+    async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error>;
 
-    /// Appends the window's merged values, `window.len · mix.out.size()` bytes, to `into`.
-    async fn mix(
+    /// Gives the pass its merged values, `mix.out.size()` bytes an element.
+    async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error>;
+
+    /// Appends the merged values of one window to `into`; nothing where it fails.
+    async fn mix_window(
         &mut self,
         frame: &Frame<'_>,
         mix: &Mix,
         window: Window<'_>,
         into: &mut Vec<u8>,
-    ) -> Result<(), BackendError>;
+    ) -> Result<(), BackendError> {
+        let mut pass = window.alone();
+        self.mix(frame, mix, &mut pass).await?;
+        into.append(&mut pass.values);
+        Ok(())
+    }
 }

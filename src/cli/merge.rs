@@ -96,11 +96,12 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::Usage(anyhow!("name a recipe, or give a link with --from-link"))),
     };
+    // Before there is anything that an interrupted merge would leave behind.
+    stop_on_interrupt().map_err(Failure::Merge)?;
     let draft = Draft::new(&args.out, args.force, &prepared.opened.paths).map_err(Failure::Usage)?;
     if let Some(file) = &args.gguf {
         check_gguf(file, args.force, &prepared)?;
     }
-    stop_on_interrupt().map_err(Failure::Merge)?;
 
     let expected = link.and_then(|link| link.output);
     let written = write_all(args, &mut prepared, draft.folder(), expected.is_some());

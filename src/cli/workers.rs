@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use merge_studio::kernel::BackendKind;
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
+use merge_studio::kernel::{BackendKind, GpuCounters};
 use merge_studio::plan::Plan;
 use merge_studio::run::{self, Bench, JobReport, Limits, RunError};
 use serde::Serialize;
@@ -27,6 +27,8 @@ pub(super) struct Tally {
     pub(super) backends: BTreeMap<&'static str, usize>,
     /// Tensors that the GPU was asked for and did not make, by its reason.
     pub(super) declined: BTreeMap<String, usize>,
+    /// What the GPU did.
+    pub(super) gpu: GpuCounters,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
     /// The largest single buffer, in bytes.
@@ -42,6 +44,7 @@ impl Tally {
         for (reason, count) in other.declined {
             *self.declined.entry(reason).or_default() += count;
         }
+        self.gpu += other.gpu;
         self.bytes_read += other.bytes_read;
         self.bytes_written += other.bytes_written;
         self.largest_allocation = self.largest_allocation.max(other.largest_allocation);
@@ -57,6 +60,7 @@ impl Tally {
         if let Some(reason) = report.declined {
             *self.declined.entry(reason.to_string()).or_default() += 1;
         }
+        self.gpu += report.gpu;
         self.bytes_read += report.read;
         self.bytes_written += report.written;
         self.largest_allocation = self.largest_allocation.max(report.largest_allocation);

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::assemble::{Assembler, width};
 use super::{RunError, Task};
 use crate::format::Source;
-use crate::kernel::{Float, Raw};
+use crate::kernel::{Float, Generation, Raw};
 use crate::plan::Job;
 
 /// The raw inputs of one job.
@@ -23,6 +23,8 @@ pub(super) struct Feed {
     kept: bool,
     /// Which elements the buffers hold.
     loaded: Range<u64>,
+    /// Taken anew whenever the buffers are filled.
+    generation: Generation,
     /// Puts together the sources that are more than a stretch of a file, where there are any.
     assembler: Option<Assembler>,
 }
@@ -48,17 +50,14 @@ impl Feed {
             whole,
             kept: passes > 1 && raw <= task.limits.keep,
             loaded: 0..0,
+            generation: Generation::fresh(),
             assembler: Assembler::new(task, job)?,
         })
     }
 
-    /// First element and length of every window, in order.
-    pub(super) fn windows(&self) -> impl Iterator<Item = (u64, usize)> + use<> {
-        let (elements, window) = (self.elements, self.window as u64);
-        (0..elements.div_ceil(window)).map(move |number| {
-            let first = number * window;
-            (first, window.min(elements - first) as usize)
-        })
+    /// Length of the window that begins with the element `first`; none after the last.
+    pub(super) fn window(&self, first: u64) -> usize {
+        (self.window as u64).min(self.elements - first) as usize
     }
 
     /// Makes the window's bytes present.
@@ -75,6 +74,7 @@ impl Feed {
         let len = (wanted.end - wanted.start) as usize;
         let plan = task.plan;
         self.loaded = 0..0;
+        self.generation = Generation::fresh();
         for (number, source) in plan.jobs[task.index].sources.iter().enumerate() {
             let size = self.dtypes[number].size();
             let buffer = &mut self.buffers[number];
@@ -103,6 +103,11 @@ impl Feed {
     pub(super) fn around(&self, first: u64, len: usize) -> Range<u64> {
         let end = (first + len as u64).next_multiple_of(self.whole).min(self.elements);
         first - first % self.whole..end
+    }
+
+    /// Of the bytes that were loaded.
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// The raw inputs of elements that were loaded.

@@ -6,7 +6,7 @@ use crate::format::Source;
 use crate::kernel::cpu::{self, Divergence};
 use crate::kernel::{
     Backend, BackendError, Combine, Cut, Digits, Float, Frame, Gram, Histogram, Mask, MaskRule, Mix, Norms, Overlap,
-    Precision, Query, RankedCoin, Score, Selection, Space, TieHunt, Window,
+    Pass, Precision, Query, RankedCoin, Score, Selection, Space, TieHunt, Window,
 };
 use crate::method::{self, Measured, Method, Program, Resolved, TensorInputs};
 use crate::plan::{Job, MergeRule, Plan, Rule, float_of};
@@ -110,32 +110,27 @@ impl From<BackendError> for Stop {
     }
 }
 
-/// Calls `$call` with every window in order, counting progress. What masks draw is drawn for it.
-macro_rules! each_window {
-    ($state:ident, $frame:ident, |$window:ident| $call:expr) => {
-        for (first, len) in $state.feed.windows() {
-            $state.feed.load($state.task, first, len).await?;
-            let drawn = $state.draw(&$frame, first, len);
-            let inputs = $state.feed.raws(first..first + len as u64);
-            let $window = Window { first, len, inputs: &inputs, drawn: &drawn };
-            $call;
-            $state.advance(len);
-        }
-    };
-}
-
-struct State<'t, 'a, S, W> {
+/// A tensor on its way through its passes.
+struct State<'t, 'a, S, K, W> {
     task: &'t mut Task<'a, S>,
     feed: Feed,
     /// The masks that are drawn, by term.
     ranked: Vec<(usize, RankedCoin)>,
+    sink: &'t mut K,
     watch: &'t mut W,
     done: u64,
     total: u64,
     bytes_an_element: u64,
+    /// Bytes of the tensor that were written.
+    written: u64,
 }
 
-impl<S, W: FnMut(Progress)> State<'_, '_, S, W> {
+impl<'t, 'a, S: Source, K: Sink, W: FnMut(Progress)> State<'t, 'a, S, K, W> {
+    /// One more pass over the windows.
+    fn pass<'p>(&'p mut self, frame: &'p Frame<'p>) -> Windows<'p, 't, 'a, S, K, W> {
+        Windows { state: self, frame, first: 0, len: 0, drawn: Vec::new(), made: Vec::new() }
+    }
+
     fn advance(&mut self, elements: usize) {
         self.done = (self.done + elements as u64 * self.bytes_an_element).min(self.total);
         (self.watch)(Progress { job: self.task.index, done: self.done, total: self.total });
@@ -146,13 +141,66 @@ impl<S, W: FnMut(Progress)> State<'_, '_, S, W> {
         let Some((last, _)) = self.ranked.last() else { return Vec::new() };
         let around = self.feed.around(first, len);
         let inputs = self.feed.raws(around.clone());
-        let lines =
-            Window { first: around.start, len: (around.end - around.start) as usize, inputs: &inputs, drawn: &[] };
+        let lines = Window::new(around.start, (around.end - around.start) as usize, &inputs);
         let mut drawn = vec![Vec::new(); last + 1];
         for (term, coin) in &self.ranked {
             drawn[*term] = cpu::draw(frame, *term, coin, &lines, first..first + len as u64);
         }
         drawn
+    }
+}
+
+/// A pass over a tensor's windows, as the feed reads them. What masks draw is drawn for each.
+struct Windows<'p, 't, 'a, S, K, W> {
+    state: &'p mut State<'t, 'a, S, K, W>,
+    frame: &'p Frame<'p>,
+    /// The window that is present.
+    first: u64,
+    len: usize,
+    drawn: Vec<Vec<u32>>,
+    /// Merged values that are not written yet.
+    made: Vec<Vec<u8>>,
+}
+
+impl<S: Source, K: Sink, W: FnMut(Progress)> Windows<'_, '_, '_, S, K, W> {
+    /// Writes what was merged.
+    async fn write(&mut self) -> Result<(), RunError> {
+        for values in std::mem::take(&mut self.made) {
+            let at = self.state.written;
+            self.state.written += values.len() as u64;
+            self.state.task.write(self.state.sink, at, values).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Source, K: Sink, W: FnMut(Progress)> Pass for Windows<'_, '_, '_, S, K, W> {
+    type Error = Stop;
+
+    async fn next(&mut self) -> Result<bool, Stop> {
+        self.write().await?;
+        if self.len > 0 {
+            self.state.advance(self.len);
+        }
+        self.first += self.len as u64;
+        self.len = self.state.feed.window(self.first);
+        if self.len == 0 {
+            return Ok(false);
+        }
+        self.state.feed.load(self.state.task, self.first, self.len).await?;
+        self.drawn = self.state.draw(self.frame, self.first, self.len);
+        Ok(true)
+    }
+
+    fn see<T>(&self, see: impl FnOnce(Window<'_>) -> T) -> T {
+        let Self { first, len, .. } = *self;
+        let inputs = self.state.feed.raws(first..first + len as u64);
+        let generation = self.state.feed.generation();
+        see(Window { generation, first, len, inputs: &inputs, drawn: &self.drawn })
+    }
+
+    fn put(&mut self, values: Vec<u8>) {
+        self.made.push(values);
     }
 }
 
@@ -176,14 +224,17 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
         _ => None,
     });
     let ranked = ranked.collect();
-    let mut state = State { task, feed, ranked, watch, done: 0, total, bytes_an_element };
+    let mut state = State { task, feed, ranked, sink, watch, done: 0, total, bytes_an_element, written: 0 };
     let mut frame = Frame::new(lowered.precision, program.space);
     let scales;
     if let (true, Space::Deltas { base }) = (program.divergence, program.space) {
         let (row, rows) = lowered.rows();
         let mut divergence = Divergence::new(rows, row, base, program.space.input_of(0));
-        for pass in 0..Divergence::PASSES {
-            each_window!(state, frame, |window| divergence.feed(pass, &window));
+        for number in 0..Divergence::PASSES {
+            let mut pass = state.pass(&frame);
+            while pass.next().await? {
+                pass.see(|window| divergence.feed(number, &window));
+            }
         }
         scales = divergence.scales();
         frame = Frame { row, scales: &scales, ..frame };
@@ -193,31 +244,21 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     let mut measured = Measured::default();
     if let Some(groups) = program.gram {
         let mut gram = Gram::new(masks.len(), groups, elements);
-        each_window!(state, frame, |window| backend.gram(&frame, window, &mut gram).await?);
+        backend.gram(&frame, &mut state.pass(&frame), &mut gram).await?;
         measured.gram = Some(gram);
     }
     if let Some(power) = program.norms {
         measured.norms = vec![Norms::default(); masks.len()];
-        each_window!(state, frame, |window| backend.norms(&frame, power, &masks, window, &mut measured.norms).await?);
+        backend.norms(&frame, power, &masks, &mut state.pass(&frame), &mut measured.norms).await?;
     }
     if program.overlap {
         measured.overlap = vec![Overlap::default(); masks.len()];
-        each_window!(state, frame, |window| backend.overlap(&frame, &masks, window, &mut measured.overlap).await?);
+        backend.overlap(&frame, &masks, &mut state.pass(&frame), &mut measured.overlap).await?;
     }
     let mix = Mix { masks, combine: lowered.combine(&measured), out: lowered.out };
-    let size = lowered.out.size();
-    for (first, len) in state.feed.windows() {
-        state.feed.load(state.task, first, len).await?;
-        let mut bytes = Vec::with_capacity(len * size);
-        {
-            let drawn = state.draw(&frame, first, len);
-            let inputs = state.feed.raws(first..first + len as u64);
-            let window = Window { first, len, inputs: &inputs, drawn: &drawn };
-            backend.mix(&frame, &mix, window, &mut bytes).await?;
-        }
-        state.task.write(sink, first * size as u64, bytes).await?;
-        state.advance(len);
-    }
+    let mut pass = state.pass(&frame);
+    backend.mix(&frame, &mix, &mut pass).await?;
+    pass.write().await?;
     let State { task, feed, watch, .. } = state;
     feed.leave(task);
     task.report.backend = Some(backend.kind());
@@ -234,8 +275,8 @@ struct Ask {
 }
 
 /// Measures what the masks need: thresholds digit by digit, then the last kept tie.
-async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
-    state: &mut State<'_, '_, S, W>,
+async fn mask<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
+    state: &mut State<'_, '_, S, K, W>,
     lowered: &Lowered<'_>,
     frame: &Frame<'_>,
     backend: &mut B,
@@ -248,7 +289,7 @@ async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
             Some(share) => {
                 let mut zeros =
                     [TieHunt { term: 0, score: Score::Variance, threshold: 0, wanted: u64::MAX, met: 0, end: None }];
-                each_window!(state, frame, |window| backend.ties(frame, window, &mut zeros).await?);
+                backend.ties(frame, &mut state.pass(frame), &mut zeros).await?;
                 ((elements - zeros[0].met) as f64 * share) as u64
             }
             None => 0,
@@ -291,7 +332,7 @@ async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
         }
         let (open, queries): (Vec<&mut Ask>, Vec<Query>) = open.into_iter().unzip();
         let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
-        each_window!(state, frame, |window| backend.histogram(frame, &queries, window, &mut counts).await?);
+        backend.histogram(frame, &queries, &mut state.pass(frame), &mut counts).await?;
         for (ask, counts) in open.into_iter().zip(&counts) {
             ask.selection.narrow(counts);
         }
@@ -305,12 +346,7 @@ async fn mask<B: Backend, S: Source, W: FnMut(Progress)>(
         }
     }
     if !hunts.is_empty() {
-        each_window!(state, frame, |window| {
-            backend.ties(frame, window, &mut hunts).await?;
-            if hunts.iter().all(TieHunt::over) {
-                break;
-            }
-        });
+        backend.ties(frame, &mut state.pass(frame), &mut hunts).await?;
     }
     let mut cuts = asked.iter().map(|ask| ask.selection.cut(ask.hunt.map(|hunt| hunts[hunt])));
     let varied = if varied > 0 { cuts.next() } else { None };

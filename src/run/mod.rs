@@ -23,7 +23,7 @@ use crate::format::{Source, in_order};
 use crate::kernel::cpu::Cpu;
 #[cfg(feature = "gpu")]
 use crate::kernel::gpu::Gpu;
-use crate::kernel::{BLOCK, BackendError, BackendKind};
+use crate::kernel::{BLOCK, BackendError, BackendKind, GpuCounters};
 use crate::plan::{Job, Plan, Rule, SourceTensor};
 
 /// Where merged bytes go.
@@ -96,6 +96,8 @@ pub struct JobReport {
     pub backend: Option<BackendKind>,
     /// Why the GPU did not, where it was asked.
     pub declined: Option<BackendError>,
+    /// What the GPU did for it, in vain where it declined.
+    pub gpu: GpuCounters,
     /// Bytes read.
     pub read: u64,
     /// Bytes written, of the tensor.
@@ -170,13 +172,16 @@ pub async fn job<S: Source, K: Sink>(
             let lowered = merge::Lowered::new(plan, job, rule)?;
             #[cfg(feature = "gpu")]
             if let Some(gpu) = &mut bench.gpu {
-                match merge::merge(&mut task, &lowered, gpu, sink, watch).await {
+                let before = gpu.counters();
+                let outcome = merge::merge(&mut task, &lowered, gpu, sink, watch).await;
+                task.report.gpu = gpu.counters().since(before);
+                match outcome {
                     Err(merge::Stop::Backend(error)) => {
                         if matches!(error, BackendError::Lost(_) | BackendError::OutOfMemory) {
                             bench.gpu = None;
                         }
-                        task.report =
-                            JobReport { declined: Some(error), read: task.report.read, ..JobReport::default() };
+                        let JobReport { gpu, read, .. } = task.report;
+                        task.report = JobReport { declined: Some(error), gpu, read, ..JobReport::default() };
                     }
                     Err(merge::Stop::Run(error)) => return Err(error),
                     Ok(()) => return Ok(task.report),

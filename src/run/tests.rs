@@ -1,10 +1,14 @@
 //! Jobs on sources in memory: the same bytes however they are cut, kept or ordered.
 #![allow(clippy::unwrap_used)]
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::format::{DType, ReadError};
+use crate::kernel::{
+    Backend, Frame, Generation, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt, Window,
+};
 use crate::model::{Family, Model, Tensor, WeightFile};
 use crate::plan::{PlanOptions, plan};
 use crate::recipe::{ModelEntry, Recipe, Setting, Value};
@@ -167,4 +171,146 @@ fn a_file_that_shrank_since_it_was_opened_is_a_read_error_with_names() {
     inputs[1].1.truncate(100);
     let error = merge(&recipe("linear"), &inputs, &Limits::default(), false).unwrap_err();
     assert!(matches!(error, RunError::Read { input, error: ReadError::PastEnd { .. }, .. } if input == "b"));
+}
+
+/// What was shown as a generation's window, and its inputs' bytes.
+type Shown = RefCell<Vec<(Generation, u64, usize, Vec<Vec<u8>>)>>;
+
+/// A pass that remembers what it shows: the same generation and place are the same bytes for as long as a backend may have kept them.
+struct Remembered<'a, P> {
+    pass: &'a mut P,
+    shown: &'a Shown,
+}
+
+impl<P: Pass> Pass for Remembered<'_, P> {
+    type Error = P::Error;
+
+    async fn next(&mut self) -> Result<bool, P::Error> {
+        self.pass.next().await
+    }
+
+    fn see<T>(&self, see: impl FnOnce(Window<'_>) -> T) -> T {
+        self.pass.see(|window| {
+            let bytes: Vec<_> = window.inputs.iter().map(|raw| raw.bytes.to_vec()).collect();
+            let mut shown = self.shown.borrow_mut();
+            let key = (window.generation, window.first, window.len);
+            match shown.iter().find(|(generation, first, len, _)| (*generation, *first, *len) == key) {
+                Some((.., before)) => assert!(*before == bytes, "other bytes under the same generation"),
+                None => shown.push((key.0, key.1, key.2, bytes)),
+            }
+            drop(shown);
+            see(window)
+        })
+    }
+
+    fn put(&mut self, values: Vec<u8>) {
+        self.pass.put(values);
+    }
+}
+
+/// The CPU behind such passes.
+#[derive(Default)]
+struct Suspicious {
+    cpu: Cpu,
+    shown: Shown,
+}
+
+impl Suspicious {
+    fn with<'a, P>(&'a mut self, pass: &'a mut P) -> (&'a mut Cpu, Remembered<'a, P>) {
+        (&mut self.cpu, Remembered { pass, shown: &self.shown })
+    }
+}
+
+impl Backend for Suspicious {
+    fn kind(&self) -> BackendKind {
+        BackendKind::Cpu
+    }
+
+    async fn gram<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, into: &mut Gram) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.gram(frame, &mut pass, into).await
+    }
+
+    async fn norms<P: Pass>(
+        &mut self,
+        frame: &Frame<'_>,
+        power: Power,
+        masks: &[Mask],
+        pass: &mut P,
+        into: &mut [Norms],
+    ) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.norms(frame, power, masks, &mut pass, into).await
+    }
+
+    async fn overlap<P: Pass>(
+        &mut self,
+        frame: &Frame<'_>,
+        masks: &[Mask],
+        pass: &mut P,
+        into: &mut [Overlap],
+    ) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.overlap(frame, masks, &mut pass, into).await
+    }
+
+    async fn histogram<P: Pass>(
+        &mut self,
+        frame: &Frame<'_>,
+        queries: &[Query],
+        pass: &mut P,
+        into: &mut [Histogram],
+    ) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.histogram(frame, queries, &mut pass, into).await
+    }
+
+    async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.ties(frame, &mut pass, hunts).await
+    }
+
+    async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error> {
+        let (cpu, mut pass) = self.with(pass);
+        cpu.mix(frame, mix, &mut pass).await
+    }
+}
+
+#[test]
+fn a_generation_is_never_of_two_different_bytes_and_lasts_while_inputs_are_kept() {
+    let inputs = three();
+    let models: Vec<Model> = inputs.iter().map(|(model, _)| model.clone()).collect();
+    let binding = models.iter().enumerate().map(|(index, model)| (model.name.clone(), index)).collect();
+    for method in ["linear", "slerp", "ties"] {
+        let plan = plan(&recipe(method), &models, &binding, &BTreeMap::new(), &PlanOptions::default()).unwrap();
+        let sources: Vec<Vec<&Vec<u8>>> = plan.inputs.iter().map(|input| vec![&inputs[input.model].1]).collect();
+        // One backend for all: what it saw of one job must not come again with another.
+        let mut backend = Suspicious::default();
+        for limits in [
+            Limits { window: BLOCK, ..Limits::default() },
+            Limits { keep: 0, window: BLOCK },
+            Limits { keep: 0, window: 3 * BLOCK },
+        ] {
+            for (index, job) in plan.jobs.iter().enumerate() {
+                let Rule::Merge(_) = &job.rule else { continue };
+                let before = backend.shown.borrow().len();
+                let report = JobReport::default();
+                let buffers = &mut Vec::new();
+                let mut task = Task { plan: &plan, index, sources: &sources, limits: &limits, buffers, report };
+                let lowered =
+                    super::merge::Lowered::new(&plan, job, &job.rule).unwrap_or_else(|error| panic!("{error}"));
+                let mut sink = Memory(plan.files.iter().map(|file| vec![0; file.len as usize]).collect());
+                let mut watch = |_| ();
+                let run = super::merge::merge(&mut task, &lowered, &mut backend, &mut sink, &mut watch);
+                assert!(pollster::block_on(run).is_ok());
+                let shown = (backend.shown.borrow().len() - before) as u64;
+                let windows = job.shape[0].div_ceil(limits.window as u64);
+                if limits.keep > 0 || windows <= 1 {
+                    assert_eq!(shown, windows, "{method}: one generation for all passes");
+                } else {
+                    assert!(shown >= windows && (method == "linear") == (shown == windows), "{method}: one a reading");
+                }
+            }
+        }
+    }
 }

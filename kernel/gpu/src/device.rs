@@ -1,16 +1,19 @@
-//! The device: opened with WebGPU's default limits, its failures caught, one submission a call.
+//! The device: opened with WebGPU's default limits, its failures caught, one submission a call, several calls in
+//! flight.
 //!
 //! It runs kernels on bytes and knows nothing of windows. Nothing here blocks in a browser; natively, a device makes
-//! progress only when polled, so there the call waits.
+//! progress only when polled, so there the host waits where a call lands.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::answer::answer;
+use super::GpuError;
+use super::answer::{Answer, answer};
+use super::held::Held;
 use super::layout::{Head, Words};
 use super::pool::{Pool, Role};
 use super::shaders::Kernel;
-use super::{GpuCounters, GpuError};
-use merge_studio_kernel::BackendError;
+use merge_studio_kernel::{BackendError, Generation, GpuCounters};
 
 /// Why the device cannot be used any more, once it cannot.
 type Loss = Arc<Mutex<Option<String>>>;
@@ -20,18 +23,29 @@ pub(super) struct Device {
     queue: wgpu::Queue,
     layout: wgpu::BindGroupLayout,
     pipelines: Vec<wgpu::ComputePipeline>,
+    held: Held,
     pool: Pool,
     loss: Loss,
     pub(super) name: String,
     pub(super) counters: GpuCounters,
 }
 
+/// The inputs of a stretch of a tensor, as they lie on the device.
+pub(super) struct Data<'a> {
+    /// Which bytes they are part of, and which part: the first element, and how many.
+    pub(super) generation: Generation,
+    pub(super) first: u64,
+    pub(super) len: usize,
+    /// The bytes of each, and where they go; they are padded to whole quads.
+    pub(super) pieces: Vec<(u64, &'a [u8])>,
+    /// Length of all of them, padding included.
+    pub(super) bytes: u64,
+}
+
 /// One call: what is sent, what is run, how much comes back.
 pub(super) struct Call<'a> {
-    /// The inputs' bytes, each where [`super::layout::Source::offset`] says, in bytes; padded to whole quads.
-    pub(super) data: Vec<(u64, &'a [u8])>,
-    /// Length of all of `data`, padding included.
-    pub(super) data_len: u64,
+    /// Sent unless it is there: see [`super::held`].
+    pub(super) data: Data<'a>,
     pub(super) head: Head,
     pub(super) sources: Vec<u32>,
     pub(super) rows: Vec<u32>,
@@ -46,8 +60,22 @@ pub(super) struct Call<'a> {
     pub(super) read: u64,
 }
 
+/// What one kind of error said, or none.
+type ErrorScope = Pin<Box<dyn Future<Output = Option<wgpu::Error>>>>;
+
+/// A call that was sent. Dropped, it leaves nothing behind: its readback is not used again.
+pub(super) struct Pending {
+    submission: wgpu::SubmissionIndex,
+    readback: wgpu::Buffer,
+    /// Bytes of results in it.
+    read: u64,
+    mapped: Answer<Result<(), wgpu::BufferAsyncError>>,
+    errors: [ErrorScope; 2],
+}
+
 impl Device {
-    pub(super) async fn open(wgsl: &dyn Fn(Kernel) -> String) -> Result<Self, GpuError> {
+    /// `held`: bytes of inputs that stay from call to call.
+    pub(super) async fn open(wgsl: &dyn Fn(Kernel) -> String, held: u64) -> Result<Self, GpuError> {
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
         let options = wgpu::RequestAdapterOptions {
             power_preference: wgpu::PowerPreference::HighPerformance,
@@ -76,6 +104,7 @@ impl Device {
             queue,
             layout,
             pipelines,
+            held: Held::new(held),
             pool: Pool::default(),
             loss,
             name: adapter.get_info().name,
@@ -87,14 +116,28 @@ impl Device {
         self.inner.destroy();
     }
 
-    /// Runs a call and shows `read` the bytes that came back. After [`BackendError::Lost`] every call ends so.
-    pub(super) async fn run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+    /// Sends a call. After [`BackendError::Lost`] every call ends so.
+    pub(super) fn submit(&mut self, call: &Call<'_>) -> Result<Pending, BackendError> {
         if let Some(message) = self.lost() {
             return Err(BackendError::Lost(message));
         }
-        let result = self.try_run(call, read).await;
+        let memory = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.inner.push_error_scope(wgpu::ErrorFilter::Validation);
+        let (readback, submission) = self.send(call);
+        let (sender, mapped) = answer();
+        readback.map_async(wgpu::MapMode::Read, ..call.read + 4, move |outcome| sender.send(outcome));
+        let errors: [ErrorScope; 2] = [Box::pin(validation.pop()), Box::pin(memory.pop())];
+        Ok(Pending { submission, readback, read: call.read, mapped, errors })
+    }
+
+    /// Waits for a call and shows `read` the bytes that came back.
+    pub(super) async fn land<T>(&mut self, pending: Pending, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+        let result = self.try_land(pending, read).await;
         match &result {
-            Err(BackendError::OutOfMemory) => self.pool.clear(),
+            Err(BackendError::OutOfMemory) => {
+                self.held.clear();
+                self.pool.clear();
+            }
             Err(BackendError::Lost(message)) => {
                 remember(&self.loss, message.clone());
                 return Err(BackendError::Lost(self.lost().unwrap_or_default()));
@@ -104,15 +147,10 @@ impl Device {
         result
     }
 
-    async fn try_run<T>(&mut self, call: &Call<'_>, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
-        let memory = self.inner.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let validation = self.inner.push_error_scope(wgpu::ErrorFilter::Validation);
-        let readback = self.submit(call);
-        let (sender, mapped) = answer();
-        readback.map_async(wgpu::MapMode::Read, ..call.read + 4, move |outcome| sender.send(outcome));
-        let errors = [validation.pop(), memory.pop()];
+    async fn try_land<T>(&mut self, pending: Pending, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
+        let Pending { submission, readback, read: len, mapped, errors } = pending;
         // A browser delivers by itself, and this does nothing there.
-        let polled = self.inner.poll(wgpu::PollType::wait_indefinitely());
+        let polled = self.inner.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
         for error in errors {
             match error.await {
                 None => {}
@@ -126,11 +164,10 @@ impl Device {
         }
         mapped.await.map_err(|error| BackendError::Lost(error.to_string()))?;
         let result = {
-            let view =
-                readback.get_mapped_range(..call.read + 4).map_err(|error| BackendError::Lost(error.to_string()))?;
+            let view = readback.get_mapped_range(..len + 4).map_err(|error| BackendError::Lost(error.to_string()))?;
             self.counters.readbacks += 1;
-            self.counters.bytes_down += call.read + 4;
-            let (results, refused) = view.split_at(call.read as usize);
+            self.counters.bytes_down += len + 4;
+            let (results, refused) = view.split_at(len as usize);
             if refused.iter().any(|&byte| byte != 0) { Err(BackendError::UnsafeValues) } else { Ok(read(results)) }
         };
         readback.unmap();
@@ -138,12 +175,12 @@ impl Device {
         result
     }
 
-    /// Uploads, dispatches and submits; returns the buffer that the results, and the refusal after them, end up in.
-    fn submit(&mut self, call: &Call<'_>) -> wgpu::Buffer {
+    /// Uploads, dispatches and submits; gives the buffer that the results, and the refusal after them, end up in. All that the call
+    /// shares with those before it (its buffers, but for that one) it uses after them: the queue keeps the order.
+    fn send(&mut self, call: &Call<'_>) -> (wgpu::Buffer, wgpu::SubmissionIndex) {
         let mut head = Vec::new();
         call.head.put(&mut head);
         let sizes = [
-            (Role::Data, call.data_len),
             (Role::Head, head.len() as u64 * 4),
             (Role::Sources, call.sources.len() as u64 * 4),
             (Role::Rows, call.rows.len() as u64 * 4),
@@ -152,9 +189,12 @@ impl Device {
             (Role::Results, call.results),
         ];
         let buffers = sizes.map(|(role, bytes)| self.pool.take(&self.inner, role, bytes));
-        let [data, head_buffer, sources, rows, extra, refused, results] = &buffers;
-        for (offset, bytes) in &call.data {
-            self.upload(data, *offset, bytes);
+        let [head_buffer, sources, rows, extra, refused, results] = &buffers;
+        let (data, is_new) = self.held.place(&self.inner, &call.data);
+        if is_new {
+            for (offset, bytes) in &call.data.pieces {
+                self.upload(&data, *offset, bytes);
+            }
         }
         self.upload(head_buffer, 0, bytemuck::cast_slice(&head));
         self.upload(sources, 0, bytemuck::cast_slice(&call.sources));
@@ -162,9 +202,8 @@ impl Device {
         self.upload(extra, 0, bytemuck::cast_slice(&call.extra));
 
         let entries: Vec<_> = (0..)
-            .zip(&buffers)
-            .zip(sizes)
-            .map(|((binding, buffer), (_, bytes))| wgpu::BindGroupEntry {
+            .zip([(&data, call.data.bytes)].into_iter().chain(buffers.iter().zip(sizes.map(|(_, bytes)| bytes))))
+            .map(|(binding, (buffer, bytes))| wgpu::BindGroupEntry {
                 binding,
                 resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
                     buffer,
@@ -195,12 +234,12 @@ impl Device {
         }
         encoder.copy_buffer_to_buffer(results, 0, &readback, 0, call.read);
         encoder.copy_buffer_to_buffer(refused, 0, &readback, call.read, 4);
-        self.queue.submit([encoder.finish()]);
+        let submission = self.queue.submit([encoder.finish()]);
         self.counters.submissions += 1;
         for ((role, _), buffer) in sizes.into_iter().zip(buffers) {
             self.pool.put(role, buffer);
         }
-        readback
+        (readback, submission)
     }
 
     /// Writes bytes, and zeros after them up to a whole quad of any type.

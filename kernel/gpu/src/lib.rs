@@ -1,9 +1,14 @@
 //! The WebGPU backend, through wgpu. Nothing outside this package names wgpu, and it is a package of its own so that it is
 //! compiled for size: only the shaders need to be fast.
 //!
-//! A call cuts its window into chunks that fit WebGPU's default limits (one, as a rule), uploads the files' bytes as they
-//! are, and runs one submission a chunk. The shaders decode, form terms, mask and combine by the rules of
-//! [the vocabulary](merge_studio_kernel), in the CPU's order; only results come back.
+//! A pass cuts its windows into chunks that fit WebGPU's default limits (one a window, as a rule), uploads the files' bytes as they
+//! are, unless they lie on the device already, and runs one submission a chunk. Three chunks are in flight at a time, but for the
+//! hunts for ties, where what is asked of a chunk depends on the one before. The shaders decode, form terms, mask and combine by the
+//! rules of [the vocabulary](merge_studio_kernel), in the CPU's order; only results come back.
+//!
+//! **Memory.** Inputs that stay on the device take 128 MiB at most, all together. Beside them lie the results of one chunk, what is
+//! looked up for it, and three buffers to fetch results with: of a window of a million elements, 4 MiB each. No binding is larger
+//! than 128 MiB.
 //!
 //! **What agrees with the CPU, and how far.** Masks, coins, counts, ties and elected signs: exactly. Merged values: to the
 //! bit, except that results below the smallest normal number of F32 or BF16 may be zero. Gram matrices and norms are summed
@@ -14,28 +19,29 @@
 //! mix, NearSwap of task vectors ([`BackendError::Unsupported`]). Inputs or terms that are NaN, infinite, from 2⁵⁸ on, or below
 //! 2⁻⁸⁰ (2⁻⁶⁰ where they are multiplied, 2⁻³⁸ for deviations from a mean) but not zero, scaled scores and scales below the
 //! smallest normal number but not zero, and coefficients outside 2⁻²⁰ … 2⁴⁰: there, what a GPU flushes, overflows or assumes
-//! away could be seen ([`BackendError::UnsafeValues`]). A call that fails leaves its totals as they were.
+//! away could be seen ([`BackendError::UnsafeValues`]). A measure that fails leaves its totals as they were.
 
 mod answer;
 mod device;
+mod held;
 mod layout;
 mod pool;
 mod probe;
 mod shaders;
 mod window;
+mod work;
 
 pub use layout::WORKGROUP;
 pub use shaders::Kernel;
 
-use device::Device;
-use layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS};
+use std::collections::VecDeque;
+
+use device::{Device, Pending};
+use layout::BINS;
 use merge_studio_kernel::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms,
-    Overlap, Power, Query, Space, TieHunt, Window,
+    Backend, BackendKind, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
 };
-use window::{
-    MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word, workgroups,
-};
+use work::{Part, Work};
 
 /// WebGPU's default limit of one storage buffer binding.
 const BINDING: u64 = 128 << 20;
@@ -57,32 +63,19 @@ pub enum GpuError {
     },
 }
 
-/// What a [`Gpu`] has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GpuCounters {
-    /// Bytes sent to the device.
-    pub bytes_up: u64,
-    /// Bytes read back.
-    pub bytes_down: u64,
-    /// Kernels started.
-    pub dispatches: u64,
-    /// Command buffers submitted.
-    pub submissions: u64,
-    /// Buffers mapped for reading.
-    pub readbacks: u64,
-}
-
 /// How a [`Gpu`] is opened.
 pub struct GpuOptions {
     /// The source of each kernel's shader: [`Kernel::wgsl`]. Tests put in faults.
     pub wgsl: Box<dyn Fn(Kernel) -> String>,
     /// Bytes that one buffer binding may hold, at most WebGPU's default of 128 MiB. Tests make it small.
     pub binding: u64,
+    /// Bytes of inputs that may stay on the device from pass to pass, 128 MiB unless tests make it small.
+    pub held: u64,
 }
 
 impl Default for GpuOptions {
     fn default() -> Self {
-        Self { wgsl: Box::new(Kernel::wgsl), binding: BINDING }
+        Self { wgsl: Box::new(Kernel::wgsl), binding: BINDING, held: BINDING }
     }
 }
 
@@ -100,7 +93,7 @@ impl Gpu {
 
     /// The same, in another way than usual.
     pub async fn open_with(options: &GpuOptions) -> Result<Self, GpuError> {
-        let device = Device::open(&options.wgsl).await?;
+        let device = Device::open(&options.wgsl, options.held).await?;
         let mut gpu = Self { device, binding: BINDING };
         probe::probe(&mut gpu).await?;
         gpu.binding = options.binding.min(BINDING);
@@ -124,30 +117,48 @@ impl Gpu {
     }
 }
 
-/// The values that `results` holds, from little-endian bytes.
-fn words(results: &[u8]) -> impl Iterator<Item = u32> + '_ {
-    results.as_chunks().0.iter().map(|bytes| u32::from_le_bytes(*bytes))
-}
-
-fn floats(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
-    words(results).map(|word| f64::from(f32::from_bits(word)))
-}
-
-/// Sums of twice the width: high and low parts in turn.
-fn sums(results: &[u8]) -> impl Iterator<Item = f64> + '_ {
-    results.chunks_exact(8).map(|parts| floats(parts).sum())
-}
-
-/// Adds the sums that the parts of groups have in `results`: `lanes` parts after `lanes` parts, which `place` knows.
-fn add_parts(results: &[u8], lanes: usize, into: &mut [f64], place: impl Fn(usize, usize) -> usize) {
-    for (at, value) in sums(results).enumerate() {
-        into[place(at / lanes, at % lanes)] += value;
+impl Gpu {
+    /// Does the work of a pass: sends every part of every window, and takes the results in the same order, a few parts later.
+    async fn work<P: Pass>(&mut self, pass: &mut P, work: &mut dyn Work) -> Result<(), P::Error> {
+        // Dropped with all that is pending where anything fails: nothing outlives the pass.
+        let mut flight: VecDeque<(Part, Pending)> = VecDeque::new();
+        let mut counted = false;
+        while pass.next().await? {
+            for part in pass.see(|window| work.parts(&window, self.binding))? {
+                if flight.len() >= work.most_in_flight() {
+                    self.land(&mut flight, pass, work).await?;
+                }
+                let pending = pass.see(|window| match work.call(&window, &part)? {
+                    Some(call) => self.device.submit(&call).map(Some),
+                    None => Ok(None),
+                })?;
+                if let Some(pending) = pending {
+                    self.device.counters.passes += u64::from(!counted);
+                    counted = true;
+                    flight.push_back((part, pending));
+                }
+            }
+        }
+        while !flight.is_empty() {
+            self.land(&mut flight, pass, work).await?;
+        }
+        Ok(())
     }
-}
 
-/// The number at 32 bits, infinity being none of WGSL's.
-fn finite(value: f64) -> f32 {
-    (value as f32).max(f32::MIN)
+    /// Waits for the part that was sent first.
+    async fn land<P: Pass>(
+        &mut self,
+        flight: &mut VecDeque<(Part, Pending)>,
+        pass: &mut P,
+        work: &mut dyn Work,
+    ) -> Result<(), P::Error> {
+        if let Some((part, pending)) = flight.pop_front()
+            && let Some(values) = self.device.land(pending, |results| work.take(&part, results)).await?
+        {
+            pass.put(values);
+        }
+        Ok(())
+    }
 }
 
 impl Backend for Gpu {
@@ -155,288 +166,63 @@ impl Backend for Gpu {
         BackendKind::Gpu
     }
 
-    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
-        let input = |term| frame.space.input_of(term) as u32;
-        let pairs: Vec<_> = (0..into.terms)
-            .flat_map(|i| (i..into.terms).map(move |j| Pair { left: input(i), right: input(j) }))
-            .collect();
-        let mut sums = into.sums.clone();
-        let (all, groups) = (pairs.len(), into.groups);
-        // Parts of groups that a block may have of one pair, none of them empty, and how many pairs' parts fit.
-        let parts = match groups {
-            Groups::Whole => 1,
-            Groups::Rows(row) => (BLOCK / usize::try_from(row).unwrap_or(BLOCK).clamp(1, BLOCK) + 2).min(BLOCK),
-            Groups::Columns(_) => BLOCK,
-        };
-        let at_once = usize::try_from(self.binding).unwrap_or(usize::MAX) / (parts * 8);
-        for (number, pairs) in pairs.chunks(at_once.clamp(1, all.max(1))).enumerate() {
-            let first_pair = number * at_once;
-            for chunk in chunks(frame, &window, pairs.len(), pairs.len() * parts * 8, self.binding)? {
-                let mut call = call(frame, &window, chunk, pairs);
-                let count = pairs.len() as u32;
-                let lanes = match groups {
-                    Groups::Whole => {
-                        call.dispatches.push((Kernel::Gram, [chunk.blocks() as u32, count]));
-                        chunk.blocks()
-                    }
-                    Groups::Rows(row) => {
-                        let rows = call.rows_of(row, chunk)?.len();
-                        call.dispatches.push((Kernel::GramRows, [rows.min(MOST_WORKGROUPS) as u32, count]));
-                        rows
-                    }
-                    Groups::Columns(columns) => {
-                        let lanes = usize::try_from(columns).unwrap_or(usize::MAX).min(chunk.len);
-                        let rows = chunk.len.div_ceil(lanes) as u32;
-                        call.head.row = lanes as u32;
-                        call.head.groups = lanes as u32;
-                        call.head.strip_rows = rows.div_ceil(STRIPS).max(STRIP_ROWS);
-                        call.head.strips = rows.div_ceil(call.head.strip_rows);
-                        let workgroups = lanes.div_ceil(WORKGROUP as usize) as u32;
-                        call.dispatches.push((Kernel::GramColumns, [workgroups, count * call.head.strips]));
-                        lanes
-                    }
-                };
-                let strips = call.head.strips.max(1) as usize;
-                call.results = (pairs.len() * strips * lanes * 8) as u64;
-                call.read = call.results;
-                let place = |part: usize, lane: usize| {
-                    let group = match groups {
-                        Groups::Whole => 0,
-                        Groups::Rows(row) => (chunk.first / row) as usize + lane,
-                        Groups::Columns(_) => groups.of(chunk.first + lane as u64),
-                    };
-                    group * all + first_pair + part / strips
-                };
-                self.device.run(&call, |results| add_parts(results, lanes, &mut sums, place)).await?;
-            }
-        }
-        into.sums = sums;
+    async fn gram<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, into: &mut Gram) -> Result<(), P::Error> {
+        let mut work = work::Grams::new(frame, into);
+        self.work(pass, &mut work).await?;
+        into.sums = work.sums;
         Ok(())
     }
 
-    async fn norms(
+    async fn norms<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         power: Power,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Norms],
-    ) -> Result<(), BackendError> {
-        let mut norms = into.to_vec();
-        for chunk in chunks(frame, &window, masks.len(), masks.len() * 16, self.binding)? {
-            let mut call = masked_call(frame, masks, &window, chunk, |_, _| Ok(()))?;
-            call.head.squares = u32::from(power == Power::Two);
-            call.dispatches.push((Kernel::Norms, [chunk.blocks() as u32, masks.len() as u32]));
-            call.results = (masks.len() * chunk.blocks() * 16) as u64;
-            call.read = call.results;
-            let add = |results: &[u8]| {
-                for (norm, blocks) in norms.iter_mut().zip(results.chunks_exact(chunk.blocks() * 16)) {
-                    let (all, kept) = (sums(blocks).step_by(2), sums(blocks).skip(1).step_by(2));
-                    all.for_each(|block| norm.all += block);
-                    kept.for_each(|block| norm.kept += block);
-                }
-            };
-            self.device.run(&call, add).await?;
-        }
-        into.copy_from_slice(&norms);
+    ) -> Result<(), P::Error> {
+        let mut work = work::Normed { frame, power, masks, norms: into.to_vec() };
+        self.work(pass, &mut work).await?;
+        into.copy_from_slice(&work.norms);
         Ok(())
     }
 
-    async fn overlap(
+    async fn overlap<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Overlap],
-    ) -> Result<(), BackendError> {
-        let mut counts = into.to_vec();
-        for chunk in chunks(frame, &window, masks.len(), 0, self.binding)? {
-            let mut call = masked_call(frame, masks, &window, chunk, |_, _| Ok(()))?;
-            let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
-            call.dispatches.push((Kernel::Overlap, [groups, masks.len() as u32]));
-            call.results = masks.len() as u64 * 8;
-            call.clear = true;
-            call.read = call.results;
-            let add = |results: &[u8]| {
-                for (count, found) in counts.iter_mut().zip(results.chunks_exact(8)) {
-                    let mut found = words(found).map(u64::from);
-                    count.alone += found.next().unwrap_or(0);
-                    count.shared += found.next().unwrap_or(0);
-                }
-            };
-            self.device.run(&call, add).await?;
-        }
-        into.copy_from_slice(&counts);
+    ) -> Result<(), P::Error> {
+        let mut work = work::Overlaps { frame, masks, counts: into.to_vec() };
+        self.work(pass, &mut work).await?;
+        into.copy_from_slice(&work.counts);
         Ok(())
     }
 
-    async fn histogram(
+    async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Histogram],
-    ) -> Result<(), BackendError> {
-        if queries.iter().any(|query| 1 << query.digit.bits > BINS) {
-            return Err(BackendError::Unsupported);
-        }
-        let rows: Vec<_> = queries
-            .iter()
-            .map(|Query { term, score, digit }| DigitRow {
-                source: frame.space.input_of(*term) as u32,
-                score: score_kind(*score),
-                shift: digit.shift,
-                values: 1 << digit.bits,
-                above: digit.shift + digit.bits,
-                prefix: score_word(digit.prefix),
-            })
-            .collect();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let mut counts = vec![0_u64; rows.len() * BINS as usize];
-        for chunk in chunks(frame, &window, rows.len(), 0, self.binding)? {
-            let mut call = call(frame, &window, chunk, &rows);
-            call.rank(frame, chunk, queries.iter().map(|query| query.score))?;
-            let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
-            call.dispatches.push((Kernel::Histogram, [groups, rows.len() as u32]));
-            call.results = counts.len() as u64 * 4;
-            call.clear = true;
-            call.read = call.results;
-            let add = |results: &[u8]| {
-                counts.iter_mut().zip(words(results)).for_each(|(total, count)| *total += u64::from(count));
-            };
-            self.device.run(&call, add).await?;
-        }
-        for (into, counts) in into.iter_mut().zip(counts.chunks_exact(BINS as usize)) {
+    ) -> Result<(), P::Error> {
+        let mut work = work::Digits::new(frame, queries)?;
+        self.work(pass, &mut work).await?;
+        for (into, counts) in into.iter_mut().zip(work.counts.chunks_exact(BINS as usize)) {
             into.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         }
         Ok(())
     }
 
-    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
-        let mut state = hunts.to_vec();
-        for chunk in chunks(frame, &window, hunts.len(), hunts.len() * 8 + 4, self.binding)? {
-            let mut open: Vec<_> = state.iter_mut().filter(|hunt| hunt.met < hunt.wanted).collect();
-            if open.is_empty() {
-                break;
-            }
-            let rows: Vec<_> = open
-                .iter()
-                .map(|hunt| HuntRow {
-                    source: frame.space.input_of(hunt.term) as u32,
-                    score: score_kind(hunt.score),
-                    threshold: score_word(hunt.threshold),
-                    wanted: saturated(hunt.wanted - hunt.met),
-                })
-                .collect();
-            let mut call = call(frame, &window, chunk, &rows);
-            call.rank(frame, chunk, open.iter().map(|hunt| hunt.score))?;
-            call.dispatches.push((Kernel::Ties, [chunk.blocks() as u32, rows.len() as u32]));
-            call.dispatches.push((Kernel::TiesEnd, [rows.len() as u32, 1]));
-            call.results = (rows.len() * (chunk.blocks() + 2) * 4) as u64;
-            call.read = rows.len() as u64 * 8;
-            let advance = |results: &[u8]| {
-                for (hunt, answer) in open.iter_mut().zip(results.chunks_exact(8)) {
-                    let mut answer = words(answer);
-                    let (met, end) = (answer.next().unwrap_or(0), answer.next().unwrap_or(0));
-                    hunt.met = hunt.wanted.min(hunt.met + u64::from(met));
-                    hunt.end = (end != 0).then_some(chunk.first + u64::from(end));
-                }
-            };
-            self.device.run(&call, advance).await?;
-        }
-        hunts.copy_from_slice(&state);
+    async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
+        let mut work = work::Hunts { frame, hunts: hunts.to_vec() };
+        self.work(pass, &mut work).await?;
+        hunts.copy_from_slice(&work.hunts);
         Ok(())
     }
 
-    async fn mix(
-        &mut self,
-        frame: &Frame<'_>,
-        mix: &Mix,
-        window: Window<'_>,
-        into: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
-        if mix.out == Float::F64 {
-            return Err(BackendError::Unsupported);
-        }
-        let start = into.len();
-        let size = mix.out.size();
-        for chunk in chunks(frame, &window, mix.masks.len(), size * BLOCK, self.binding)? {
-            let outcome = self.mix_chunk(frame, mix, &window, chunk, into).await;
-            if outcome.is_err() {
-                into.truncate(start);
-                return outcome;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Gpu {
-    async fn mix_chunk(
-        &mut self,
-        frame: &Frame<'_>,
-        mix: &Mix,
-        window: &Window<'_>,
-        chunk: window::Chunk,
-        into: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
-        let none: &[f64] = &[];
-        let (coefficients, weights) = match &mix.combine {
-            Combine::Sum { coefficients } | Combine::Overlap { coefficients } => (&coefficients[..], none),
-            Combine::Vote { coefficients, weights, .. } => (&coefficients[..], &weights[..]),
-            Combine::Grouped { .. } | Combine::Near { .. } => (none, none),
-        };
-        let by = |values: &[f64], term: usize| coefficient(values.get(term).copied().unwrap_or(0.0));
-        let mut call = masked_call(frame, &mix.masks, window, chunk, |term, row| {
-            row.coefficient = by(coefficients, term)?;
-            row.weight = by(weights, term)?;
-            Ok(())
-        })?;
-        call.head.dtype = dtype_word(mix.out);
-        let kernel = match &mix.combine {
-            // Without terms there is nothing to elect, and the base comes through as it is.
-            _ if mix.masks.is_empty() => Kernel::Sum,
-            Combine::Sum { .. } => Kernel::Sum,
-            Combine::Grouped { groups, coefficients } => {
-                let terms = mix.masks.len();
-                let rows = match *groups {
-                    Groups::Rows(row) => call.rows_of(row, chunk)?,
-                    groups => {
-                        let count = if let Groups::Columns(columns) = groups { columns } else { 1 };
-                        call.head.columns = 1;
-                        call.period(count, chunk)?;
-                        0..coefficients.len() / terms.max(1)
-                    }
-                };
-                let own = &coefficients[rows.start * terms..rows.end * terms];
-                if own.len() as u64 * 4 > BINDING {
-                    return Err(BackendError::Unsupported);
-                }
-                let words = own.iter().map(|value| coefficient(*value).map(f32::to_bits));
-                call.look_up(words.collect::<Result<_, BackendError>>()?)?;
-                Kernel::Grouped
-            }
-            Combine::Vote { unweighted, normalize, least, lambda, .. } => {
-                call.head.unweighted = u32::from(*unweighted);
-                call.head.normalize = u32::from(*normalize);
-                call.head.least = finite(*least);
-                call.head.lambda = coefficient(*lambda)?;
-                Kernel::Vote
-            }
-            Combine::Overlap { .. } => Kernel::OverlapMix,
-            Combine::Near { .. } if frame.space != Space::Inputs => return Err(BackendError::Unsupported),
-            Combine::Near { base, t } => {
-                call.head.swapped = *base as u32;
-                call.head.t = coefficient(*t)?;
-                Kernel::Near
-            }
-        };
-        call.dispatches.push((kernel, [workgroups(chunk), 1]));
-        call.results = (chunk.len.next_multiple_of(4) * mix.out.size()) as u64;
-        call.read = call.results;
-        let bytes = chunk.len * mix.out.size();
-        self.device.run(&call, |results| into.extend_from_slice(&results[..bytes])).await
+    async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error> {
+        self.work(pass, &mut work::Mixed { frame, mix }).await
     }
 }

@@ -1,9 +1,19 @@
 //! The buffers of a device, kept from call to call and replaced when they are too small.
 
+/// The size of a buffer for `bytes` bytes: rounded up, so that it serves what is a little larger.
+pub(super) fn room(bytes: u64) -> u64 {
+    const STEP: u64 = 1 << 20;
+    if bytes < STEP { bytes.next_power_of_two().max(256) } else { bytes.next_multiple_of(STEP) }
+}
+
+/// A new buffer.
+pub(super) fn create(device: &wgpu::Device, usage: wgpu::BufferUsages, size: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false })
+}
+
 /// What a buffer is for.
 #[derive(Clone, Copy)]
 pub(super) enum Role {
-    Data,
     Head,
     Sources,
     Rows,
@@ -14,12 +24,12 @@ pub(super) enum Role {
 }
 
 impl Role {
-    const COUNT: usize = 8;
+    const COUNT: usize = 7;
 
     fn usage(self) -> wgpu::BufferUsages {
         use wgpu::BufferUsages as Usage;
         match self {
-            Self::Data | Self::Head | Self::Sources | Self::Rows | Self::Extra => Usage::STORAGE | Usage::COPY_DST,
+            Self::Head | Self::Sources | Self::Rows | Self::Extra => Usage::STORAGE | Usage::COPY_DST,
             Self::Refused | Self::Results => Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
             Self::Readback => Usage::MAP_READ | Usage::COPY_DST,
         }
@@ -28,36 +38,29 @@ impl Role {
 
 #[derive(Default)]
 pub(super) struct Pool {
-    buffers: [Option<wgpu::Buffer>; Role::COUNT],
+    buffers: [Vec<wgpu::Buffer>; Role::COUNT],
 }
 
 impl Pool {
-    /// Takes the buffer of a role out, at least `bytes` large. A call that is dropped half-way does not put it back,
+    /// Takes a buffer of a role out, at least `bytes` large. A call that is dropped half-way does not put it back,
     /// so that no later one meets a buffer that is still being mapped.
     pub(super) fn take(&mut self, device: &wgpu::Device, role: Role, bytes: u64) -> wgpu::Buffer {
-        const STEP: u64 = 1 << 20;
-        match self.buffers[role as usize].take() {
+        match self.buffers[role as usize].pop() {
             Some(buffer) if buffer.size() >= bytes => return buffer,
             Some(small) => small.destroy(),
             None => {}
         }
-        let size = if bytes < STEP { bytes.next_power_of_two().max(256) } else { bytes.next_multiple_of(STEP) };
-        device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage: role.usage(),
-            mapped_at_creation: false,
-        })
+        create(device, role.usage(), room(bytes))
     }
 
     /// Puts a buffer back for the next call.
     pub(super) fn put(&mut self, role: Role, buffer: wgpu::Buffer) {
-        self.buffers[role as usize] = Some(buffer);
+        self.buffers[role as usize].push(buffer);
     }
 
     /// Gives all memory back.
     pub(super) fn clear(&mut self) {
-        for buffer in self.buffers.iter_mut().filter_map(Option::take) {
+        for buffer in self.buffers.iter_mut().flat_map(std::mem::take) {
             buffer.destroy();
         }
     }

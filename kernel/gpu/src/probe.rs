@@ -14,7 +14,7 @@ const INPUTS: Frame<'_> = Frame { precision: Precision::F32, space: Space::Input
 const TASK_VECTORS: Frame<'_> = Frame { space: Space::Deltas { base: 0 }, ..INPUTS };
 
 fn window<'a>(len: usize, inputs: &'a [Raw<'a>]) -> Window<'a> {
-    Window { first: 0, len, inputs, drawn: &[] }
+    Window::new(0, len, inputs)
 }
 
 fn band(from: f32, ties_end: u64) -> Mask {
@@ -74,7 +74,7 @@ async fn mixed(
     let inputs: Vec<_> = inputs.iter().map(|bytes| Raw { dtype, bytes }).collect();
     let len = inputs[0].bytes.len() / dtype.size();
     let mut values = Vec::new();
-    gpu.mix(frame, mix, window(len, &inputs), &mut values).await?;
+    gpu.mix_window(frame, mix, window(len, &inputs), &mut values).await?;
     Ok(values)
 }
 
@@ -244,7 +244,7 @@ async fn gram(gpu: &mut Gpu) -> Outcome {
     let mut gram = Gram::new(2, Groups::Whole, PATTERN as u64);
     let inputs = pattern.inputs();
     let window = window(PATTERN, &inputs);
-    gpu.gram(&INPUTS, window, &mut gram).await?;
+    gpu.gram(&INPUTS, &mut window.alone(), &mut gram).await?;
     Ok(gram.sums == [SQUARES, SQUARES / 2.0, SQUARES / 4.0])
 }
 
@@ -265,7 +265,7 @@ async fn variances(gpu: &mut Gpu) -> Outcome {
         TieHunt { term: 0, score: Score::Variance, threshold, wanted: LEN as u64, met: 0, end: None }
     });
     let mut hunts: Vec<_> = hunts.collect();
-    gpu.ties(&TASK_VECTORS, window(LEN, &inputs), &mut hunts).await?;
+    gpu.ties(&TASK_VECTORS, &mut window(LEN, &inputs).alone(), &mut hunts).await?;
     Ok(hunts.iter().all(|hunt| hunt.met > 0))
 }
 
@@ -306,7 +306,7 @@ async fn groups(gpu: &mut Gpu) -> Outcome {
         (Groups::Columns(3), vec![17.0, 29.0, 9.0], [1.0, 4.0, 12.0, 4.0, 10.0]),
     ] {
         let mut gram = Gram::new(1, groups, 5);
-        gpu.gram(&INPUTS, window(5, &inputs), &mut gram).await?;
+        gpu.gram(&INPUTS, &mut window(5, &inputs).alone(), &mut gram).await?;
         let combine = Combine::Grouped { groups, coefficients: vec![1.0, 2.0, 4.0] };
         let mix = Mix { masks: vec![Mask::All], combine, out: Float::F32 };
         let mixed = mixed(gpu, &INPUTS, &mix, Float::F32, std::slice::from_ref(&input)).await?;
@@ -325,7 +325,7 @@ async fn norms(gpu: &mut Gpu) -> Outcome {
     let inputs = pattern.inputs();
     let window = window(PATTERN, &inputs);
     let mut norms = [Norms::default(); 2];
-    gpu.norms(&INPUTS, Power::One, &[band(2.0, 0), Mask::Nothing], window, &mut norms).await?;
+    gpu.norms(&INPUTS, Power::One, &[band(2.0, 0), Mask::Nothing], &mut window.alone(), &mut norms).await?;
     Ok(norms == [Norms { all: ALL, kept: THREES }, Norms { all: ALL / 2.0, kept: 0.0 }])
 }
 
@@ -341,7 +341,7 @@ async fn histogram(gpu: &mut Gpu) -> Outcome {
         query(1, Digit { shift: 10, bits: 10, prefix: u64::from(1.5_f32.to_bits()) >> 20 }),
     ];
     let mut found = queries.map(|query| Histogram::new(query.digit));
-    gpu.histogram(&INPUTS, &queries, window, &mut found).await?;
+    gpu.histogram(&INPUTS, &queries, &mut window.alone(), &mut found).await?;
     let at = |value: f32| (value.to_bits() >> 20) as usize;
     let mut expected = vec![0; 1 << 11];
     expected[0] = 220;
@@ -363,10 +363,10 @@ async fn ties(gpu: &mut Gpu) -> Outcome {
         TieHunt { term, score: Score::Magnitude, threshold, wanted, met: 0, end: None }
     };
     let mut hunts = [hunt(0, 3.0, 299), hunt(1, 1.5, 300)];
-    gpu.ties(&INPUTS, window, &mut hunts).await?;
+    gpu.ties(&INPUTS, &mut window.alone(), &mut hunts).await?;
     let found = |end, hunt: TieHunt| TieHunt { met: hunt.wanted, end: Some(end), ..hunt };
     let mut missed = [hunt(1, 1.5, 1_000)];
-    gpu.ties(&INPUTS, window, &mut missed).await?;
+    gpu.ties(&INPUTS, &mut window.alone(), &mut missed).await?;
     Ok(hunts == [found(1_044, hunt(0, 3.0, 299)), found(1_050, hunt(1, 1.5, 300))]
         && missed == [TieHunt { met: 439, ..hunt(1, 1.5, 1_000) }])
 }
@@ -377,8 +377,8 @@ async fn refusals(gpu: &mut Gpu) -> Outcome {
     for value in [f32::NAN, f32::NEG_INFINITY, 1e-40, 1e-25] {
         let input = f32s(&[1.0, -0.0, 0.0, value, 1.0]);
         let inputs = [Raw { dtype: Float::F32, bytes: &input }];
-        let mixed = gpu.mix(&INPUTS, &mix, window(5, &inputs), &mut Vec::new()).await;
-        let measured = gpu.gram(&INPUTS, window(5, &inputs), &mut Gram::new(1, Groups::Whole, 5)).await;
+        let mixed = gpu.mix_window(&INPUTS, &mix, window(5, &inputs), &mut Vec::new()).await;
+        let measured = gpu.gram(&INPUTS, &mut window(5, &inputs).alone(), &mut Gram::new(1, Groups::Whole, 5)).await;
         for outcome in [mixed, measured] {
             match outcome {
                 Err(BackendError::UnsafeValues) => {}
@@ -389,6 +389,6 @@ async fn refusals(gpu: &mut Gpu) -> Outcome {
     }
     let zeros = f32s(&[-0.0, 0.0]);
     let inputs = [Raw { dtype: Float::F32, bytes: &zeros }];
-    gpu.gram(&INPUTS, window(2, &inputs), &mut Gram::new(1, Groups::Whole, 2)).await?;
+    gpu.gram(&INPUTS, &mut window(2, &inputs).alone(), &mut Gram::new(1, Groups::Whole, 2)).await?;
     Ok(true)
 }

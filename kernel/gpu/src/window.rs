@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::device::{Call, QUAD};
+use super::device::{Call, Data, QUAD};
 use super::layout::{
     COEFFICIENTS, DTYPE_BF16, DTYPE_F16, DTYPE_F32, Head, MASK_ALL, MASK_BAND, MASK_COIN, MASK_DRAWN, MASK_NOTHING,
     NO_BASE, SCORE_MAGNITUDE, SCORE_SCALED, SCORE_VARIANCE, Source, Term, WORKGROUP, Words,
@@ -24,6 +24,8 @@ pub(super) struct Chunk {
     at: usize,
     /// Elements: a multiple of [`BLOCK`], except in the tensor's last chunk.
     pub len: usize,
+    /// Where in the window the inputs that are sent begin, and how many elements of them: all of the window if they fit.
+    sent: (usize, usize),
 }
 
 impl Chunk {
@@ -50,23 +52,31 @@ pub(super) fn chunks(
     if blocks == 0 {
         return Err(BackendError::Unsupported);
     }
-    let cut = |at| Chunk { first: window.first + at as u64, at, len: (blocks * BLOCK).min(window.len - at) };
+    let fits = window.len.div_ceil(BLOCK) * inputs <= limit;
+    let cut = |at| {
+        let len = (blocks * BLOCK).min(window.len - at);
+        Chunk { first: window.first + at as u64, at, len, sent: if fits { (0, window.len) } else { (at, len) } }
+    };
     Ok((0..window.len).step_by(blocks * BLOCK).map(cut).collect())
 }
 
 /// A call on a chunk of a window that does nothing yet.
 pub(super) fn call<'a, R: Words>(frame: &Frame<'_>, window: &Window<'a>, chunk: Chunk, rows: &[R]) -> Call<'a> {
-    let mut data = Vec::with_capacity(window.inputs.len());
+    let mut pieces = Vec::with_capacity(window.inputs.len());
     let mut sources = Vec::new();
     let mut offset = 0;
+    let (from, len) = chunk.sent;
     for raw in window.inputs {
         let size = raw.dtype.size();
-        let bytes = &raw.bytes[chunk.at * size..(chunk.at + chunk.len) * size];
-        let dtype = dtype_word(raw.dtype);
-        Source { offset: (offset / 4) as u32, dtype }.put(&mut sources);
-        data.push((offset as u64, bytes));
+        let bytes = &raw.bytes[from * size..(from + len) * size];
+        // A chunk begins with a block: at a whole word.
+        let first = offset + (chunk.at - from) * size;
+        Source { offset: (first / 4) as u32, dtype: dtype_word(raw.dtype) }.put(&mut sources);
+        pieces.push((offset as u64, bytes));
         offset += bytes.len().next_multiple_of(QUAD);
     }
+    let generation = window.generation;
+    let data = Data { generation, first: window.first + from as u64, len, pieces, bytes: offset as u64 };
     let mut words = Vec::new();
     for row in rows {
         row.put(&mut words);
@@ -88,7 +98,6 @@ pub(super) fn call<'a, R: Words>(frame: &Frame<'_>, window: &Window<'a>, chunk: 
     };
     Call {
         data,
-        data_len: offset as u64,
         head,
         sources,
         rows: words,

@@ -85,7 +85,7 @@ mod tests {
         let bytes = |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
         let (base_bytes, other_bytes) = (bytes(base), bytes(other));
         let inputs = [Raw { dtype: Float::F64, bytes: &base_bytes }, Raw { dtype: Float::F64, bytes: &other_bytes }];
-        let window = Window { first: 0, len: base.len(), inputs: &inputs, drawn: &[] };
+        let window = Window::new(0, base.len(), &inputs);
         let mut divergence = Divergence::new((base.len() / row) as u64, row as u64, 0, 1);
         for pass in 0..Divergence::PASSES {
             divergence.feed(pass, &window);

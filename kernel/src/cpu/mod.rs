@@ -26,8 +26,8 @@ pub use ranked::draw;
 pub use reference::Reference;
 
 use super::{
-    BLOCK, Backend, BackendError, BackendKind, Digits, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap,
-    Power, Precision, Query, Score, Space, TieHunt, Window, narrow_digits, wide_digits,
+    BLOCK, Backend, BackendKind, Digits, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Pass, Power,
+    Precision, Query, Score, Space, TieHunt, Window, narrow_digits, wide_digits,
 };
 use block::{Block, Span, decode_base, encode, form, spans};
 use measure::Counters;
@@ -262,31 +262,37 @@ impl Backend for Cpu {
         BackendKind::Cpu
     }
 
-    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
-        self.run(frame, &window, Task::Gram(into));
+    async fn gram<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, into: &mut Gram) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| self.run(frame, &window, Task::Gram(into)));
+        }
         Ok(())
     }
 
-    async fn norms(
+    async fn norms<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         power: Power,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Norms],
-    ) -> Result<(), BackendError> {
-        self.run(frame, &window, Task::Norms(power, masks, into));
+    ) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| self.run(frame, &window, Task::Norms(power, masks, into)));
+        }
         Ok(())
     }
 
-    async fn overlap(
+    async fn overlap<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Overlap],
-    ) -> Result<(), BackendError> {
-        self.run(frame, &window, Task::Overlap(masks, into));
+    ) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| self.run(frame, &window, Task::Overlap(masks, into)));
+        }
         Ok(())
     }
 
@@ -295,32 +301,34 @@ impl Backend for Cpu {
         if elements < 1 << 16 { narrow_digits(precision) } else { wide_digits(precision) }
     }
 
-    async fn histogram(
+    async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Histogram],
-    ) -> Result<(), BackendError> {
+    ) -> Result<(), P::Error> {
         let mut counters = std::mem::take(&mut self.counters);
-        self.run(frame, &window, Task::Histogram(queries, &mut counters, into));
+        while pass.next().await? {
+            pass.see(|window| self.run(frame, &window, Task::Histogram(queries, &mut counters, into)));
+        }
         self.counters = counters;
         Ok(())
     }
 
-    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
-        self.run(frame, &window, Task::Ties(hunts));
+    async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
+        while !hunts.iter().all(TieHunt::over) && pass.next().await? {
+            pass.see(|window| self.run(frame, &window, Task::Ties(hunts)));
+        }
         Ok(())
     }
 
-    async fn mix(
-        &mut self,
-        frame: &Frame<'_>,
-        mix: &Mix,
-        window: Window<'_>,
-        into: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
-        self.run(frame, &window, Task::Mix(mix, into));
+    async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error> {
+        while pass.next().await? {
+            let mut values = Vec::new();
+            pass.see(|window| self.run(frame, &window, Task::Mix(mix, &mut values)));
+            pass.put(values);
+        }
         Ok(())
     }
 }

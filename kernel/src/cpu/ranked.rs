@@ -70,7 +70,7 @@ mod tests {
     fn drawn(values: &[f32], coin: &RankedCoin) -> Vec<usize> {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
-        let window = Window { first: 0, len: values.len(), inputs: &inputs, drawn: &[] };
+        let window = Window::new(0, values.len(), &inputs);
         let frame = Frame::new(Precision::F32, Space::Inputs);
         let bits = draw(&frame, 0, coin, &window, 0..values.len() as u64);
         (0..values.len()).filter(|at| bits[at / 32] >> (at % 32) & 1 == 1).collect()

@@ -8,8 +8,8 @@ use super::block::LANES;
 use super::float16::{bf16_to_f32, f16_to_f32};
 use super::real::{Bits, Real};
 use crate::{
-    BLOCK, Backend, BackendError, BackendKind, Combine, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix,
-    NEAREST, Norms, Overlap, Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
+    BLOCK, Backend, BackendKind, Combine, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, NEAREST, Norms,
+    Overlap, Pass, Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 
 /// The definition, as a backend.
@@ -296,58 +296,66 @@ impl Backend for Reference {
         BackendKind::Cpu
     }
 
-    async fn gram(&mut self, frame: &Frame<'_>, window: Window<'_>, into: &mut Gram) -> Result<(), BackendError> {
-        at_width!(frame, gram(frame, &window, into));
+    async fn gram<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, into: &mut Gram) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| at_width!(frame, gram(frame, &window, into)));
+        }
         Ok(())
     }
 
-    async fn norms(
+    async fn norms<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         power: Power,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Norms],
-    ) -> Result<(), BackendError> {
-        at_width!(frame, norms(frame, power, masks, &window, into));
+    ) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| at_width!(frame, norms(frame, power, masks, &window, into)));
+        }
         Ok(())
     }
 
-    async fn overlap(
+    async fn overlap<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         masks: &[Mask],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Overlap],
-    ) -> Result<(), BackendError> {
-        at_width!(frame, overlap(frame, masks, &window, into));
+    ) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| at_width!(frame, overlap(frame, masks, &window, into)));
+        }
         Ok(())
     }
 
-    async fn histogram(
+    async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
-        window: Window<'_>,
+        pass: &mut P,
         into: &mut [Histogram],
-    ) -> Result<(), BackendError> {
-        at_width!(frame, histogram(frame, queries, &window, into));
+    ) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| at_width!(frame, histogram(frame, queries, &window, into)));
+        }
         Ok(())
     }
 
-    async fn ties(&mut self, frame: &Frame<'_>, window: Window<'_>, hunts: &mut [TieHunt]) -> Result<(), BackendError> {
-        at_width!(frame, ties(frame, &window, hunts));
+    async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
+        while pass.next().await? {
+            pass.see(|window| at_width!(frame, ties(frame, &window, hunts)));
+        }
         Ok(())
     }
 
-    async fn mix(
-        &mut self,
-        frame: &Frame<'_>,
-        mix: &Mix,
-        window: Window<'_>,
-        into: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
-        at_width!(frame, mix_window(frame, mix, &window, into));
+    async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error> {
+        while pass.next().await? {
+            let mut values = Vec::new();
+            pass.see(|window| at_width!(frame, mix_window(frame, mix, &window, &mut values)));
+            pass.put(values);
+        }
         Ok(())
     }
 }

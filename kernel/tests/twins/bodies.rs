@@ -183,7 +183,7 @@ pub fn overlaps_are_as_defined(backend: &mut impl Backend, tolerance: &Tolerance
 
 pub fn near_values_are_swapped_as_defined(backend: &mut impl Backend, tolerance: &Tolerance) {
     for mut case in case::all() {
-        case.inputs.truncate(2);
+        case.truncate(2);
         case.space = Space::Inputs;
         for (base, t) in [(0, 1e-3), (1, 0.25), (0, 0.0), (1, 2.0)] {
             let mix = Mix { masks: vec![Mask::All; 2], combine: Combine::Near { base, t }, out: Float::F32 };
@@ -316,7 +316,7 @@ pub fn every_output_type_is_rounded_once(backend: &mut impl Backend, tolerance: 
 
 pub fn lone_bases_come_through(backend: &mut impl Backend, tolerance: &Tolerance) {
     for mut case in case::all() {
-        case.inputs.truncate(1);
+        case.truncate(1);
         case.space = Space::Deltas { base: 0 };
         let out = if case.precision == Precision::F64 { Float::F64 } else { Float::F32 };
         for mix in [sum_of(&case, vec![], out), vote_of(&case, vec![], true, out)] {

@@ -1,7 +1,7 @@
 //! Inputs to run kernels on: sizes that do not fill a block, values that arithmetic trips over, and near-ties in plenty.
 
 use half::{bf16, f16};
-use merge_studio_kernel::{BLOCK, Float, Frame, Groups, Precision, Raw, Score, Space, Window};
+use merge_studio_kernel::{BLOCK, Float, Frame, Generation, Groups, Precision, Raw, Score, Space, Window};
 
 /// One tensor of every input.
 pub struct Case {
@@ -17,6 +17,8 @@ pub struct Case {
     pub drawn: Vec<Vec<u32>>,
     /// Whether it holds values that a GPU may decline.
     pub hostile: bool,
+    /// Of the inputs: however they are cut, and whatever is asked about them, a backend may have them already.
+    generation: Generation,
 }
 
 impl Case {
@@ -27,7 +29,18 @@ impl Case {
         let row = [3, 1_500, 37, len as u64, 129][len % 5].min(len as u64);
         let scales = (0..(len as u64).div_ceil(row)).map(|_| numbers.signed().abs() + 1e-3).collect();
         let drawn = (0..inputs.len()).map(|_| (0..len.div_ceil(32)).map(|_| numbers.next() as u32).collect()).collect();
-        Self { name, precision, space, len, inputs, row, scales, drawn, hostile: false }
+        Self {
+            name,
+            precision,
+            space,
+            len,
+            inputs,
+            row,
+            scales,
+            drawn,
+            hostile: false,
+            generation: Generation::fresh(),
+        }
     }
 
     pub fn frame(&self) -> Frame<'_> {
@@ -58,23 +71,42 @@ impl Case {
     }
 
     /// Shows `visit` the tensor cut into windows of at most `cut` elements, in order.
-    pub fn windows(&self, cut: usize, mut visit: impl FnMut(Window<'_>)) {
-        let mut first = 0;
-        while first < self.len {
-            let len = cut.min(self.len - first);
-            let inputs: Vec<Raw<'_>> = self
-                .inputs
-                .iter()
-                .map(|(dtype, bytes)| {
-                    let size = dtype.size();
-                    Raw { dtype: *dtype, bytes: &bytes[first * size..(first + len) * size] }
-                })
-                .collect();
-            let drawn: Vec<Vec<u32>> =
-                self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect();
-            visit(Window { first: first as u64, len, inputs: &inputs, drawn: &drawn });
-            first += len;
-        }
+    pub fn windows<T>(&self, cut: usize, visit: impl FnOnce(&[Window<'_>]) -> T) -> T {
+        let cuts: Vec<(usize, usize)> =
+            (0..self.len).step_by(cut).map(|first| (first, cut.min(self.len - first))).collect();
+        let raws = |&(first, len): &(usize, usize)| -> Vec<Raw<'_>> {
+            let inputs = self.inputs.iter().map(|(dtype, bytes)| {
+                let size = dtype.size();
+                Raw { dtype: *dtype, bytes: &bytes[first * size..(first + len) * size] }
+            });
+            inputs.collect()
+        };
+        let inputs: Vec<Vec<Raw<'_>>> = cuts.iter().map(raws).collect();
+        let drawn: Vec<Vec<Vec<u32>>> = cuts
+            .iter()
+            .map(|(first, len)| {
+                self.drawn.iter().map(|bits| bits[first / 32..(first + len).div_ceil(32)].to_vec()).collect()
+            })
+            .collect();
+        let windows: Vec<Window<'_>> = cuts
+            .iter()
+            .zip(&inputs)
+            .zip(&drawn)
+            .map(|((&(first, len), inputs), drawn)| Window {
+                generation: self.generation,
+                first: first as u64,
+                len,
+                inputs,
+                drawn,
+            })
+            .collect();
+        visit(&windows)
+    }
+
+    /// Keeps the first inputs.
+    pub fn truncate(&mut self, inputs: usize) {
+        self.inputs.truncate(inputs);
+        self.generation = Generation::fresh();
     }
 
     /// Element `index` of input `input`, widened.

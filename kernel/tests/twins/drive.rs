@@ -1,8 +1,8 @@
-//! Drives a backend over a case, window by window, as a run does.
+//! Drives a backend over a case, in windows, as a run does.
 
 use merge_studio_kernel::{
-    Backend, BackendError, Cut, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Query, Score, Selection,
-    TieHunt, Window,
+    Backend, BackendError, Cut, Given, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Query, Score,
+    Selection, TieHunt,
 };
 use pollster::block_on;
 
@@ -10,44 +10,40 @@ use crate::case::Case;
 
 pub type Driven<T> = Result<T, BackendError>;
 
-fn each(case: &Case, cut: usize, mut step: impl FnMut(Window<'_>) -> Driven<()>) -> Driven<()> {
-    let mut outcome = Ok(());
-    case.windows(cut, |window| {
-        if outcome.is_ok() {
-            outcome = step(window);
-        }
-    });
-    outcome
-}
-
 pub fn gram(backend: &mut impl Backend, case: &Case, groups: Groups, cut: usize) -> Driven<Gram> {
     let mut gram = Gram::new(case.terms(), groups, case.len as u64);
-    each(case, cut, |window| block_on(backend.gram(&case.frame(), window, &mut gram)))?;
+    case.windows(cut, |windows| block_on(backend.gram(&case.frame(), &mut Given::new(windows), &mut gram)))?;
     Ok(gram)
 }
 
 pub fn norms(backend: &mut impl Backend, case: &Case, power: Power, masks: &[Mask], cut: usize) -> Driven<Vec<Norms>> {
     let mut norms = vec![Norms::default(); case.terms()];
-    each(case, cut, |window| block_on(backend.norms(&case.frame(), power, masks, window, &mut norms)))?;
+    case.windows(cut, |windows| {
+        block_on(backend.norms(&case.frame(), power, masks, &mut Given::new(windows), &mut norms))
+    })?;
     Ok(norms)
 }
 
 pub fn overlap(backend: &mut impl Backend, case: &Case, masks: &[Mask], cut: usize) -> Driven<Vec<Overlap>> {
     let mut overlap = vec![Overlap::default(); case.terms()];
-    each(case, cut, |window| block_on(backend.overlap(&case.frame(), masks, window, &mut overlap)))?;
+    case.windows(cut, |windows| {
+        block_on(backend.overlap(&case.frame(), masks, &mut Given::new(windows), &mut overlap))
+    })?;
     Ok(overlap)
 }
 
 pub fn mix(backend: &mut impl Backend, case: &Case, mix: &Mix, cut: usize) -> Driven<Vec<u8>> {
-    let mut bytes = Vec::new();
-    each(case, cut, |window| block_on(backend.mix(&case.frame(), mix, window, &mut bytes)))?;
-    Ok(bytes)
+    case.windows(cut, |windows| {
+        let mut pass = Given::new(windows);
+        block_on(backend.mix(&case.frame(), mix, &mut pass))?;
+        Ok(pass.values)
+    })
 }
 
 /// How many scores are zero.
 pub fn zeros(backend: &mut impl Backend, case: &Case, score: Score, cut: usize) -> Driven<u64> {
     let mut hunts = [TieHunt { term: 0, score, threshold: 0, wanted: u64::MAX, met: 0, end: None }];
-    each(case, cut, |window| block_on(backend.ties(&case.frame(), window, &mut hunts)))?;
+    case.windows(cut, |windows| block_on(backend.ties(&case.frame(), &mut Given::new(windows), &mut hunts)))?;
     Ok(hunts[0].met)
 }
 
@@ -74,7 +70,9 @@ pub fn select(
             break;
         }
         let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
-        each(case, cut, |window| block_on(backend.histogram(&case.frame(), &queries, window, &mut counts)))?;
+        case.windows(cut, |windows| {
+            block_on(backend.histogram(&case.frame(), &queries, &mut Given::new(windows), &mut counts))
+        })?;
         let open = selections.iter_mut().filter(|selection| selection.digit().is_some());
         for (selection, counts) in open.zip(&counts) {
             selection.narrow(counts);
@@ -85,7 +83,7 @@ pub fn select(
         .zip(&selections)
         .filter_map(|(&(term, score, _), selection)| selection.tie_hunt(term, score))
         .collect();
-    each(case, cut, |window| block_on(backend.ties(&case.frame(), window, &mut hunts)))?;
+    case.windows(cut, |windows| block_on(backend.ties(&case.frame(), &mut Given::new(windows), &mut hunts)))?;
     let mut hunts = hunts.into_iter();
     Ok(wanted
         .iter()

@@ -152,8 +152,8 @@ impl Converter {
         let precision = if self.from == Float::F64 { Precision::F64 } else { Precision::F32 };
         let inputs = [Raw { dtype: self.from, bytes: &raw }];
         // Nothing is drawn or measured by place: every window may be the first.
-        let window = Window { first: 0, len, inputs: &inputs, drawn: &[] };
-        cpu.mix(&Frame::new(precision, Space::Inputs), mix, window, &mut bytes).await?;
+        let window = Window::new(0, len, &inputs);
+        cpu.mix_window(&Frame::new(precision, Space::Inputs), mix, window, &mut bytes).await?;
         *overflow += infinities(&bytes, self.to).saturating_sub(infinities(&raw, self.from));
         Ok(bytes)
     }

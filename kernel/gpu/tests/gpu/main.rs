@@ -15,6 +15,8 @@ mod compare;
 #[path = "../../../tests/twins/drive.rs"]
 mod drive;
 mod faults;
+mod flight;
+mod held;
 mod own;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,7 +62,7 @@ fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let open = |options| -> Shared { Arc::new(Mutex::new(block_on(Gpu::open_with(&options)))) };
     let gpu = open(GpuOptions::default());
-    let small = open(GpuOptions { binding: SMALL_BINDING, ..GpuOptions::default() });
+    let small = open(GpuOptions { binding: SMALL_BINDING, held: 2 * SMALL_BINDING, ..GpuOptions::default() });
     if let Ok(gpu) = &*gpu.lock().unwrap_or_else(PoisonError::into_inner) {
         eprintln!("on {}", gpu.name());
     }
@@ -70,7 +72,7 @@ fn main() {
         trials.push(trial(format!("gpu::{name}"), &gpu, body));
         trials.push(trial(format!("gpu_in_chunks::{name}"), &small, body));
     }
-    for (name, body) in own::TESTS.iter().chain(faults::TESTS) {
+    for (name, body) in own::TESTS.iter().chain(held::TESTS).chain(flight::TESTS).chain(faults::TESTS) {
         trials.push(trial(format!("gpu::{name}"), &gpu, *body));
     }
     libtest_mimic::run(&arguments, trials).exit();

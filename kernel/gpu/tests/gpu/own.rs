@@ -78,8 +78,8 @@ fn a_large_tensor(gpu: &mut Gpu) {
 /// Mixes one window on both, and compares.
 fn same(gpu: &mut Gpu, mix: &Mix, window: Window<'_>) {
     let (mut ours, mut cpus) = (Vec::new(), Vec::new());
-    block_on(gpu.mix(&INPUTS, mix, window, &mut ours)).unwrap();
-    block_on(Cpu::default().mix(&INPUTS, mix, window, &mut cpus)).unwrap();
+    block_on(gpu.mix_window(&INPUTS, mix, window, &mut ours)).unwrap();
+    block_on(Cpu::default().mix_window(&INPUTS, mix, window, &mut cpus)).unwrap();
     assert_eq!(ours, cpus, "{mix:?}");
 }
 
@@ -94,11 +94,7 @@ fn far_coins(gpu: &mut Gpu) {
     // At the second one the counter's low word wraps between two blocks.
     for first in [BLOCK as u64 * 77, (1 << 34) - BLOCK as u64, 1 << 50] {
         let coin = Coin { key: [0xDEAD_BEEF, 5], stream: [u32::MAX, 9], threshold: 0x8000_0000 };
-        same(
-            gpu,
-            &sum(vec![Mask::Coin(coin)], Float::BF16),
-            Window { first, len: 3 * BLOCK, inputs: &inputs, drawn: &[] },
-        );
+        same(gpu, &sum(vec![Mask::Coin(coin)], Float::BF16), Window::new(first, 3 * BLOCK, &inputs));
     }
 }
 
@@ -111,7 +107,7 @@ fn odd_lengths(gpu: &mut Gpu) {
         });
         let inputs = bytes.each_ref().map(|(dtype, bytes)| Raw { dtype: *dtype, bytes });
         for out in [Float::F16, Float::BF16, Float::F32] {
-            same(gpu, &sum(vec![Mask::All; 5], out), Window { first: 0, len, inputs: &inputs, drawn: &[] });
+            same(gpu, &sum(vec![Mask::All; 5], out), Window::new(0, len, &inputs));
         }
     }
 }
@@ -123,22 +119,23 @@ fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>)
     let query = Query { term, score, digit: Digit { shift: 20, bits: 11, prefix: 0 } };
     let hunt = TieHunt { term, score, threshold: 5, wanted: 1, met: 0, end: None };
     let mix = sum(vec![Mask::All], out);
-    let mut gram = |groups| block_on(gpu.gram(&frame, window, &mut Gram::new(1, groups, window.len as u64)));
+    let mut gram =
+        |groups| block_on(gpu.gram(&frame, &mut window.alone(), &mut Gram::new(1, groups, window.len as u64)));
     let grams = [gram(Groups::Whole), gram(Groups::Rows(3)), gram(Groups::Columns(2))];
-    let mut outcomes = vec![block_on(gpu.mix(&frame, &mix, window, &mut Vec::new()))];
+    let mut outcomes = vec![block_on(gpu.mix_window(&frame, &mix, window, &mut Vec::new()))];
     outcomes.extend(grams);
     outcomes.extend([
-        block_on(gpu.norms(&frame, Power::One, &[Mask::All], window, &mut [Norms::default()])),
-        block_on(gpu.overlap(&frame, &[Mask::All], window, &mut [Overlap::default()])),
-        block_on(gpu.histogram(&frame, &[query], window, &mut [Histogram::new(query.digit)])),
-        block_on(gpu.ties(&frame, window, &mut [hunt])),
+        block_on(gpu.norms(&frame, Power::One, &[Mask::All], &mut window.alone(), &mut [Norms::default()])),
+        block_on(gpu.overlap(&frame, &[Mask::All], &mut window.alone(), &mut [Overlap::default()])),
+        block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [Histogram::new(query.digit)])),
+        block_on(gpu.ties(&frame, &mut window.alone(), &mut [hunt])),
     ]);
     outcomes
 }
 
 fn outcomes_of(gpu: &mut Gpu, dtype: Float, bytes: &[u8]) -> Vec<Result<(), BackendError>> {
     let inputs = [Raw { dtype, bytes }];
-    let window = Window { first: 0, len: bytes.len() / dtype.size(), inputs: &inputs, drawn: &[] };
+    let window = Window::new(0, bytes.len() / dtype.size(), &inputs);
     outcomes(gpu, Precision::F32, Float::F32, window)
 }
 
@@ -177,21 +174,22 @@ fn coefficients(gpu: &mut Gpu) {
     ] {
         let mut mix = sum(vec![Mask::All], Float::F32);
         mix.combine = Combine::Sum { coefficients: vec![coefficient] };
-        let window = Window { first: 0, len: 4, inputs: &inputs, drawn: &[] };
-        let outcome = block_on(gpu.mix(&INPUTS, &mix, window, &mut Vec::new()));
+        let window = Window::new(0, 4, &inputs);
+        let outcome = block_on(gpu.mix_window(&INPUTS, &mix, window, &mut Vec::new()));
         assert_eq!(outcome, expected, "{coefficient:e}");
     }
 }
 
 fn refused_totals(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[1.0, f64::NAN]);
-    let window = Window { first: 0, len: 2, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 2, &inputs);
     let refused = Err(BackendError::UnsafeValues);
     let mut gram = Gram { terms: 1, groups: Groups::Whole, sums: vec![7.0] };
-    assert_eq!(block_on(gpu.gram(&INPUTS, window, &mut gram)), refused);
+    assert_eq!(block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut gram)), refused);
     assert_eq!(gram.sums, [7.0]);
     let mut values = vec![1, 2, 3];
-    assert_eq!(block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
+    assert_eq!(block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
     assert_eq!(values, [1, 2, 3]);
 }
 
@@ -200,7 +198,8 @@ fn sixty_four_bits(gpu: &mut Gpu) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
     let bytes = encode(Float::F32, &[1.0; 3]);
-    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 3, &inputs);
     for outcome in outcomes(gpu, Precision::F64, Float::F32, window) {
         assert_eq!(outcome, Err(BackendError::Unsupported));
     }
@@ -219,9 +218,9 @@ fn one_submission(gpu: &mut Gpu) {
     let len = 5 * BLOCK + 1;
     let bytes = encode(Float::BF16, &vec![1.0; len]);
     let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
-    let window = Window { first: 0, len, inputs: &inputs, drawn: &[] };
+    let window = Window::new(0, len, &inputs);
     let before = gpu.counters();
-    block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
+    block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
     let mixed = gpu.counters();
     assert_eq!((mixed.submissions, mixed.readbacks), (before.submissions + 1, before.readbacks + 1));
     assert_eq!(mixed.dispatches, before.dispatches + 1);
@@ -232,7 +231,7 @@ fn one_submission(gpu: &mut Gpu) {
     assert!(down <= 16, "{down}");
     let threshold = Precision::F32.bits(1.0);
     let mut hunts = [TieHunt { term: 0, score: Score::Magnitude, threshold, wanted: len as u64, met: 0, end: None }];
-    block_on(gpu.ties(&INPUTS, window, &mut hunts)).unwrap();
+    block_on(gpu.ties(&INPUTS, &mut window.alone(), &mut hunts)).unwrap();
     assert_eq!(hunts[0].end, Some(len as u64));
     let hunted = gpu.counters();
     assert_eq!(hunted.submissions, mixed.submissions + 1);
@@ -243,7 +242,7 @@ fn unasked(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[0.5; 8]);
     let inputs = [Raw { dtype: Float::F32, bytes: &bytes }, Raw { dtype: Float::F32, bytes: &bytes }];
     let drawn = [vec![0x55], vec![0xFF]];
-    let window = Window { first: 0, len: 8, inputs: &inputs, drawn: &drawn };
+    let window = Window { drawn: &drawn, ..Window::new(0, 8, &inputs) };
     let scales = [1.0, 2.0];
     let frame = Frame { row: 4, scales: &scales, ..INPUTS };
     let scaled = Mask::Band { score: Score::Scaled, from: Cut { threshold: 1, ties_end: 0 }, above: Cut::NONE };
@@ -258,21 +257,22 @@ fn unasked(gpu: &mut Gpu) {
     ] {
         let mix = Mix { masks: masks.to_vec(), combine, out: Float::F32 };
         let mut values = Vec::new();
-        let outcome = block_on(gpu.mix(&frame, &mix, window, &mut values));
+        let outcome = block_on(gpu.mix_window(&frame, &mix, window, &mut values));
         assert_eq!((outcome, values.len()), (Err(BackendError::Unsupported), 0), "{mix:?}");
     }
     let deltas = Frame::new(Precision::F32, Space::Deltas { base: 0 });
     let near = Mix { masks: vec![Mask::All], combine: Combine::Near { base: 0, t: 0.5 }, out: Float::F32 };
-    assert_eq!(block_on(gpu.mix(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
+    assert_eq!(block_on(gpu.mix_window(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
     for groups in [Groups::Rows(1 << 31), Groups::Rows(u64::MAX)] {
-        let outcome = block_on(gpu.gram(&INPUTS, window, &mut Gram::new(2, groups, 8)));
+        let outcome = block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut Gram::new(2, groups, 8)));
         assert_eq!(outcome, Err(BackendError::Unsupported), "{groups:?}");
     }
 }
 
 fn signed_zeros(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[-0.0, 0.0, -1.5]);
-    let window = Window { first: 0, len: 3, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 3, &inputs);
     let frame = Frame::new(Precision::F32, Space::Deltas { base: 0 });
     let none = Vec::<f64>::new;
     let vote = Combine::Vote {
@@ -286,20 +286,22 @@ fn signed_zeros(gpu: &mut Gpu) {
     for combine in [vote, Combine::Sum { coefficients: none() }, Combine::Overlap { coefficients: none() }] {
         let mut values = Vec::new();
         let mix = Mix { masks: Vec::new(), combine, out: Float::F32 };
-        block_on(gpu.mix(&frame, &mix, window, &mut values)).unwrap();
+        block_on(gpu.mix_window(&frame, &mix, window, &mut values)).unwrap();
         assert_eq!(values, bytes, "{mix:?}");
     }
 }
 
 fn small_scales(gpu: &mut Gpu) {
     let bytes = encode(Float::F32, &[0.5; 6]);
-    let window = Window { first: 0, len: 6, inputs: &[Raw { dtype: Float::F32, bytes: &bytes }], drawn: &[] };
+    let inputs = [Raw { dtype: Float::F32, bytes: &bytes }];
+    let window = Window::new(0, 6, &inputs);
     let digit = Digit { shift: 20, bits: 11, prefix: 0 };
     let query = Query { term: 0, score: Score::Scaled, digit };
     for (scale, refused) in [(0.0, false), (1e-3, false), (1e-40, true), (f64::INFINITY, true), (f64::NAN, true)] {
         let scales = [1.0, scale];
         let frame = Frame { row: 4, scales: &scales, ..INPUTS };
-        let outcome = block_on(gpu.histogram(&frame, &[query], window, &mut [Histogram::new(query.digit)]));
+        let outcome =
+            block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [Histogram::new(query.digit)]));
         assert_eq!(outcome, if refused { Err(BackendError::UnsafeValues) } else { Ok(()) }, "{scale:e}");
     }
 }

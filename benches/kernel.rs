@@ -1,32 +1,26 @@
 //! Elements a second of every kernel on the CPU, at sizes that do not fit a cache.
 
+#[path = "../tests/support/near.rs"]
+mod near;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
 use merge_studio::kernel::cpu::Cpu;
 use merge_studio::kernel::{
-    Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Power, Precision, Query, Raw,
-    Score, Selection, Space, TieHunt, Window,
+    Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Power, Precision,
+    Query, Raw, Score, Selection, Space, TieHunt, Window,
 };
 use pollster::block_on;
 
 const LEN: usize = 1 << 22;
 
-/// Bytes that look like a model's weights in bf16, and like fine-tunes of it: two thirds of the elements did not move.
-fn models(count: usize) -> Vec<Vec<u8>> {
-    let mut state = 1_u64;
-    let mut next = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u32
-    };
-    let base: Vec<u16> = (0..LEN).map(|_| bf16::from_f32((next() as f32 / 2e9 - 0.5) * 0.1).to_bits()).collect();
-    (0..count)
-        .map(|model| {
-            let mut moved = |bits: u16| if model > 0 && next() % 3 == 0 { bits ^ (next() % 8) as u16 } else { bits };
-            base.iter().flat_map(|&bits| moved(bits).to_le_bytes()).collect()
-        })
-        .collect()
+/// The bytes of a base in bf16 and of its fine-tunes.
+fn models(count: u64) -> Vec<Vec<u8>> {
+    let round = |weight| bf16::from_f32(weight).to_f32();
+    let bytes = |weight| bf16::from_f32(weight).to_le_bytes();
+    (0..count).map(|model| near::weights(model, round).take(LEN).flat_map(bytes).collect()).collect()
 }
 
 fn window<'a>(inputs: &'a [Raw<'a>]) -> Window<'a> {
@@ -99,11 +93,11 @@ fn measures(criterion: &mut Criterion) {
             norms
         });
     });
-    let mut selection = Selection::new(narrow, LEN as u64 / 5);
+    let mut selection = Selection::new(cpu.digits(narrow, LEN as u64), LEN as u64 / 5);
     let mut pass = 0;
     while let Some(digit) = selection.digit() {
         let count = |cpu: &mut Cpu, digit: Digit| {
-            let mut counts = vec![vec![0; 1 << digit.bits]; 2];
+            let mut counts = [0, 1].map(|_| Histogram::new(digit));
             let queries = [0, 1].map(|term| Query { term, score: Score::Magnitude, digit });
             block_on(cpu.histogram(&deltas, &queries, &mut window(&inputs).alone(), &mut counts))
                 .expect("declines nothing");

@@ -247,6 +247,7 @@ fn every_method_merges_to_the_same_folder_on_any_number_of_threads() {
         let counters: serde_json::Value = serde_json::from_slice(&fs::read(counters).unwrap()).unwrap();
         assert_eq!(counters["backends"], serde_json::json!({ "copy": 1, "cpu": 6 }));
         assert!(counters["largest_allocation"].as_u64().unwrap() > 0);
+        assert!(["seconds_synced", "seconds_hashed"].iter().all(|name| counters[*name].as_f64().unwrap() > 0.0));
         assert_eq!(counters["bytes_written"].as_u64().unwrap(), (96 * 32 + 32 + 2 * (32 * 32 + 65 * 32)) * 2 + 24);
 
         let merged = tensors(&bench.path(&format!("{method}-1")));

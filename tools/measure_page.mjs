@@ -1,10 +1,11 @@
 /**
  * Times merges in the built page, from click to finished file, and the peak memory of the tab.
  *
- *     node tools/measure_page.mjs RECIPE FOLDER... [--dist DIST] [--runs N] [--save ZIP]
+ *     node tools/measure_page.mjs RECIPE FOLDER... [--dist DIST] [--runs N] [--json] [--save ZIP]
  *
  * The recipe names the models by their folders' names. Chromium runs headless and without WebGPU; memory is read from
- * /proc (Linux): the largest resident size of the tab's process, shared libraries included.
+ * /proc (Linux): the largest resident size of the tab's process, shared libraries included. With --json every run
+ * is a line of JSON: seconds, and bytes for everything else that has a size.
  */
 
 import { execFileSync, spawn } from "node:child_process";
@@ -15,12 +16,17 @@ import { chromium } from "@playwright/test";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dist: { type: "string", default: "dist" }, runs: { type: "string", default: "3" }, save: { type: "string" } },
+  options: {
+    dist: { type: "string", default: "dist" },
+    runs: { type: "string", default: "3" },
+    json: { type: "boolean", default: false },
+    save: { type: "string" },
+  },
 });
 const [recipe, ...folders] = positionals;
 const PORT = 8123;
 
-/** Peak resident memory of this program's one tab, in MiB. */
+/** Peak resident memory of this program's one tab, in bytes. */
 function peak() {
   const processes = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" })
     .split("\n")
@@ -34,7 +40,15 @@ function peak() {
   }
   const pages = processes.filter(({ pid, command }) => family.has(pid) && command.includes("--type=renderer"));
   const sizes = pages.map(({ pid }) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]));
-  return Math.round(Math.max(...sizes) / 1024);
+  return Math.max(...sizes) * 1024;
+}
+
+function inWords({ seconds, peak, read, written, cpu, copied, elsewhere, wasm_memory }) {
+  const mib = (bytes) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  return (
+    `${seconds.toFixed(2)} s click to file; the tab's peak: ${mib(peak)}; read ${read} bytes, wrote ${written}; ` +
+    `tensors by the CPU ${cpu}, copied ${copied}, elsewhere ${elsewhere}; workers' memory ${wasm_memory.map(mib).join(" + ")}`
+  );
 }
 
 /** Until the server answers. */
@@ -72,11 +86,11 @@ async function measure(run) {
   const seconds = (performance.now() - clicked) / 1000;
   const report = await page.evaluate(() => window.__studio.report);
   const by = (backend) => report.tensors.filter(([, made]) => made === backend).length;
-  const memory = report.wasm_memory.map((bytes) => `${Math.round(bytes / 2 ** 20)} MiB`).join(" + ");
-  console.log(
-    `${seconds.toFixed(2)} s click to file; the tab's peak: ${peak()} MiB; read ${report.read} bytes, ` +
-      `wrote ${report.written}; tensors by the CPU ${by("Cpu")}, copied ${by(null)}; workers' memory ${memory}`,
-  );
+  const [cpu, copied] = [by("Cpu"), by(null)];
+  const { read, written, wasm_memory } = report;
+  const elsewhere = report.tensors.length - cpu - copied;
+  const measured = { seconds, peak: peak(), read, written, cpu, copied, elsewhere, wasm_memory };
+  console.log(values.json ? JSON.stringify(measured) : inWords(measured));
   if (values.save && run === 1) {
     const download = page.waitForEvent("download");
     await zip.click();

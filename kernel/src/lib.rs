@@ -15,7 +15,7 @@ mod select;
 
 pub use pass::{Generation, Given, Pass, Raw, Window};
 pub use philox::{MULTIPLIERS as PHILOX_MULTIPLIERS, ROUNDS as PHILOX_ROUNDS, WEYL as PHILOX_WEYL, philox};
-pub use select::{Digit, Selection, digits};
+pub use select::{Digit, Digits, Histogram, Selection, narrow_digits, wide_digits};
 
 /// Elements whose products are summed together in f64 before they join the tensor's total, in block order.
 pub const BLOCK: usize = 1024;
@@ -360,6 +360,13 @@ pub struct TieHunt {
     pub end: Option<u64>,
 }
 
+impl TieHunt {
+    /// Whether it ended: what windows it is shown from here on makes no difference.
+    pub fn over(&self) -> bool {
+        self.met >= self.wanted
+    }
+}
+
 /// One elementwise pass over all inputs: the merged values, rounded once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mix {
@@ -513,17 +520,23 @@ pub trait Backend {
         into: &mut [Overlap],
     ) -> Result<(), P::Error>;
 
+    /// The digits that it counts the scores of a tensor of `elements` elements by.
+    fn digits(&self, precision: Precision, elements: u64) -> Digits {
+        let _ = elements;
+        narrow_digits(precision)
+    }
+
     /// Counts, for every query, the values of its digit among scores whose higher bits equal the digit's prefix.
-    /// `into` has one entry a query, of `1 << digit.bits` counts.
+    /// `into` has one entry a query.
     async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
         pass: &mut P,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) -> Result<(), P::Error>;
 
-    /// Advances every hunt.
+    /// Advances every hunt. The pass ends where all of them are over.
     async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error>;
 
     /// Gives the pass its merged values, `mix.out.size()` bytes an element.

@@ -99,6 +99,10 @@ impl Pass for Given<'_> {
     }
 
     fn put(&mut self, mut values: Vec<u8>) {
-        self.values.append(&mut values);
+        if self.values.is_empty() {
+            self.values = values;
+        } else {
+            self.values.append(&mut values);
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use super::{Cut, Precision, Score, TieHunt};
 
+/// The digits that scores are cut into, from the top, as (shift, bits).
+pub type Digits = &'static [(u32, u32)];
+
 /// One digit of a score, and the bits above it that an element must have to be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digit {
@@ -13,47 +16,78 @@ pub struct Digit {
     pub prefix: u64,
 }
 
-/// The digits of a score from the top, as (shift, bits). At most 11 bits a digit: 2,048 counters fit a workgroup.
-pub fn digits(precision: Precision) -> &'static [(u32, u32)] {
+/// Digits of at most 11 bits: 2,048 counters fit a workgroup.
+pub fn narrow_digits(precision: Precision) -> Digits {
     match precision {
         Precision::F32 => &[(20, 11), (10, 10), (0, 10)],
         Precision::F64 => &[(52, 11), (41, 11), (30, 11), (20, 10), (10, 10), (0, 10)],
     }
 }
 
+/// Digits of at most 15 bits, or 16 at the end. The highest holds the eight bits of significance that a difference of near BF16s has:
+/// there, nothing is below it, and one pass is enough.
+pub fn wide_digits(precision: Precision) -> Digits {
+    match precision {
+        Precision::F32 => &[(16, 15), (0, 16)],
+        Precision::F64 => &[(48, 15), (33, 15), (18, 15), (9, 9), (0, 9)],
+    }
+}
+
+/// What was counted of a digit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    /// How many elements have each value of the digit.
+    pub counts: Vec<u64>,
+    /// How many of those have nothing but zeros below the digit; none, where a backend does not look at that.
+    pub exact: Vec<u64>,
+}
+
+impl Histogram {
+    /// Nothing is counted.
+    pub fn new(digit: Digit) -> Self {
+        let zeros = || vec![0; 1 << digit.bits];
+        Self { counts: zeros(), exact: zeros() }
+    }
+}
+
 /// The state of one term's selection: feed it the histogram of [`Selection::digit`] until that is `None`.
 #[derive(Clone, Debug)]
 pub struct Selection {
-    precision: Precision,
+    /// Those still to be counted.
+    digits: Digits,
     keep: u64,
     prefix: u64,
-    passes: usize,
     ties: u64,
 }
 
 impl Selection {
-    /// The hunt for the `keep`-th largest score, `keep ≥ 1`.
-    pub fn new(precision: Precision, keep: u64) -> Self {
-        Self { precision, keep, prefix: 0, passes: 0, ties: 0 }
+    /// The hunt for the `keep`-th largest score, `keep ≥ 1`, by the digits that the backend counts.
+    pub fn new(digits: Digits, keep: u64) -> Self {
+        Self { digits, keep, prefix: 0, ties: 0 }
     }
 
     /// The digit to count next; `None` when the threshold is known.
     pub fn digit(&self) -> Option<Digit> {
-        digits(self.precision).get(self.passes).map(|&(shift, bits)| Digit { shift, bits, prefix: self.prefix })
+        self.digits.first().map(|&(shift, bits)| Digit { shift, bits, prefix: self.prefix })
     }
 
     /// Takes the complete histogram of [`Selection::digit`] over the tensor.
-    pub fn narrow(&mut self, histogram: &[u64]) {
-        let Some(digit) = self.digit() else { return };
-        for (value, &count) in histogram.iter().enumerate().rev() {
+    pub fn narrow(&mut self, histogram: &Histogram) {
+        let Some((digit, rest)) = self.digit().zip(self.digits.get(1..)) else { return };
+        self.digits = rest;
+        for (value, (&count, &exact)) in histogram.counts.iter().zip(&histogram.exact).enumerate().rev() {
             if count >= self.keep || value == 0 {
                 self.prefix = (self.prefix << digit.bits) | value as u64;
                 self.ties = count;
+                if exact == count {
+                    // All that are still in question are equal.
+                    self.prefix <<= digit.shift;
+                    self.digits = &[];
+                }
                 break;
             }
             self.keep -= count;
         }
-        self.passes += 1;
     }
 
     /// The hunt for the last kept tie of a term; `None` when every tie is kept, or when the threshold is zero: a zero adds nothing
@@ -84,22 +118,34 @@ impl Selection {
 mod tests {
     use super::*;
 
-    /// The selection's cut of `scores`, driven as a run drives it.
-    fn selected(precision: Precision, scores: &[u64], keep: u64) -> Cut {
-        let mut selection = Selection::new(precision, keep);
+    /// The selection's cut of `scores`, driven as a run drives it, and how many digits it took.
+    fn driven(digits: Digits, scores: &[u64], keep: u64) -> (Cut, usize) {
+        let mut selection = Selection::new(digits, keep);
+        let mut passes = 0;
         while let Some(digit) = selection.digit() {
-            let mut histogram = vec![0; 1 << digit.bits];
+            let mut histogram = Histogram::new(digit);
             for score in scores.iter().filter(|&score| score >> (digit.shift + digit.bits) == digit.prefix) {
-                histogram[(score >> digit.shift) as usize & ((1 << digit.bits) - 1)] += 1;
+                let value = (score >> digit.shift) as usize & ((1 << digit.bits) - 1);
+                histogram.counts[value] += 1;
+                histogram.exact[value] += u64::from(score & ((1 << digit.shift) - 1) == 0);
             }
             selection.narrow(&histogram);
+            passes += 1;
         }
         let hunt = selection.tie_hunt(0, Score::Magnitude).map(|mut hunt| {
             let mut ties = scores.iter().enumerate().filter(|&(_, &score)| score == hunt.threshold);
             hunt.end = ties.nth(hunt.wanted as usize - 1).map(|(index, _)| index as u64 + 1);
             hunt
         });
-        selection.cut(hunt)
+        (selection.cut(hunt), passes)
+    }
+
+    /// The cut, which is the same whatever the digits are.
+    fn selected(precision: Precision, scores: &[u64], keep: u64) -> Cut {
+        let [(narrow, _), (wide, _)] =
+            [narrow_digits, wide_digits].map(|digits| driven(digits(precision), scores, keep));
+        assert_eq!(narrow, wide);
+        narrow
     }
 
     /// The indices kept, zeros left out: whether a zero is kept cannot be seen.
@@ -134,13 +180,15 @@ mod tests {
     #[test]
     fn digits_cover_a_score_without_gap_or_overlap() {
         for (precision, width) in [(Precision::F32, 31), (Precision::F64, 63)] {
-            let mut top = width;
-            for &(shift, bits) in digits(precision) {
-                assert_eq!(shift + bits, top);
-                assert!(bits <= 11);
-                top = shift;
+            for (digits, widest) in [(narrow_digits(precision), 11), (wide_digits(precision), 16)] {
+                let mut top = width;
+                for &(shift, bits) in digits {
+                    assert_eq!(shift + bits, top);
+                    assert!(bits <= widest);
+                    top = shift;
+                }
+                assert_eq!(top, 0);
             }
-            assert_eq!(top, 0);
         }
     }
 
@@ -157,6 +205,18 @@ mod tests {
         every_keep_agrees_with_sorting(Precision::F32, &f32_scores(&values));
         every_keep_agrees_with_sorting(Precision::F64, &f64_scores(&values.map(f64::from)));
         assert_eq!(kept(&f32_scores(&values), selected(Precision::F32, &f32_scores(&values), 5)), [0, 1, 2, 3, 5]);
+    }
+
+    #[test]
+    fn a_selection_ends_where_nothing_is_below_its_digit() {
+        // Differences of BF16s that lie near each other have eight bits of significance.
+        let scores = f32_scores(&[0.0, 0.25 + 0.001_953_125, 3.0, 0.25 + 2e-7, 3.0, 0.5]);
+        let passes = |digits, keep| driven(digits, &scores, keep).1;
+        for (keep, narrow, wide) in [(1, 1, 1), (2, 1, 1), (3, 1, 1), (4, 2, 1), (5, 3, 2), (6, 1, 1)] {
+            let took = (passes(narrow_digits(Precision::F32), keep), passes(wide_digits(Precision::F32), keep));
+            assert_eq!(took, (narrow, wide), "keep {keep}");
+        }
+        assert_eq!(driven(wide_digits(Precision::F64), &f64_scores(&[1.0, 1.5]), 1).1, 1);
     }
 
     #[test]

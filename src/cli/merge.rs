@@ -15,6 +15,7 @@ use merge_studio::kernel::gpu::Gpu;
 use merge_studio::output::{self, Content, SmallFile, StagePlan, Staged, output_hash};
 use merge_studio::plan::{self, Plan, PlanOptions};
 use merge_studio::recipe::{Link, LinkInput};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Failure, warn};
@@ -37,6 +38,24 @@ pub(super) struct Prepared {
     /// What is merged before it.
     pub(super) stages: Vec<StagePlan>,
     pub(super) plan: Plan,
+}
+
+/// What takes time once the last weight is written, in seconds.
+#[derive(Serialize)]
+struct After {
+    /// Until the disk has the files.
+    seconds_synced: f64,
+    /// Until their SHA-256 are known.
+    seconds_hashed: f64,
+}
+
+/// What `--counters` writes.
+#[derive(Serialize)]
+struct Counters<'a> {
+    #[serde(flatten)]
+    tally: &'a Tally,
+    #[serde(flatten)]
+    after: After,
 }
 
 /// Opens the models of a recipe and plans the merge and its stages.
@@ -86,7 +105,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
 
     let expected = link.and_then(|link| link.output);
     let written = write_all(args, &mut prepared, draft.folder(), expected.is_some());
-    let finished = written.and_then(|(tally, hashes)| {
+    let finished = written.and_then(|(tally, hashes, after)| {
         let link = finished_link(&prepared, &tally, &hashes);
         if let (Some(expected), Some(found)) = (&expected, &link.output)
             && expected != found
@@ -97,14 +116,15 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
             bail!("stopped");
         }
         draft.publish().with_context(|| format!("{} could not be put in its place", args.out.display()))?;
-        Ok((tally, hashes, link))
+        Ok((tally, hashes, after, link))
     });
     if INTERRUPTED.load(Ordering::Relaxed) && finished.is_err() {
         return Err(Failure::Interrupted);
     }
-    let (tally, hashes, link) = finished.map_err(Failure::Merge)?;
+    let (tally, hashes, after, link) = finished.map_err(Failure::Merge)?;
     if let Some(file) = &args.counters {
-        let counters = serde_json::to_string_pretty(&tally).map_err(|error| Failure::Merge(error.into()))?;
+        let counters = serde_json::to_string_pretty(&Counters { tally: &tally, after })
+            .map_err(|error| Failure::Merge(error.into()))?;
         fs::write(file, counters + "\n").with_context(|| file.display().to_string()).map_err(Failure::Merge)?;
     }
     report(&args.out, &tally, &hashes, began);
@@ -131,13 +151,14 @@ fn check_gguf(file: &Path, force: bool, prepared: &Prepared) -> Result<(), Failu
     gguf::prepare(folder, &prepared.opened.models[donor], GgufKind::Auto).map(|_| ())
 }
 
-/// Makes the stages, and writes every file of the output to `folder`; gives what was counted and the files' SHA-256 by name.
+/// Makes the stages, and writes every file of the output to `folder`; gives what was counted, the files' SHA-256 by name, and what the
+/// disk and the hashes took.
 fn write_all(
     args: &MergeArgs,
     prepared: &mut Prepared,
     folder: &Path,
     to_compare: bool,
-) -> anyhow::Result<(Tally, BTreeMap<String, String>)> {
+) -> anyhow::Result<(Tally, BTreeMap<String, String>, After)> {
     let scratch = if prepared.stages.is_empty() { None } else { Some(Scratch::new(&args.out)?) };
     let mut tally = match &scratch {
         Some(scratch) => stages::make(args, prepared, scratch, to_compare)?,
@@ -149,9 +170,16 @@ fn write_all(
     let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
     small.notices.iter().for_each(warn);
     write_small(&small.files, plan, opened, folder)?;
+    let written = Instant::now();
     files.sync()?;
+    let synced = Instant::now();
     let threads = args.threads.map_or_else(default_threads, usize::from);
-    Ok((tally, hashes(folder, threads)?))
+    let hashes = hashes(folder, threads)?;
+    let after = After {
+        seconds_synced: synced.duration_since(written).as_secs_f64(),
+        seconds_hashed: synced.elapsed().as_secs_f64(),
+    };
+    Ok((tally, hashes, after))
 }
 
 /// Writes the weight files of `plan` to `folder`; gives them and what was counted.

@@ -94,7 +94,7 @@ impl<'a> Crew<'a> {
             files,
             progress,
             limits: Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() },
-            batches: run::batches(plan),
+            batches: run::batches(plan, threads),
             next: AtomicUsize::new(0),
             tally: Mutex::default(),
             failure: Mutex::default(),

@@ -17,7 +17,8 @@ pub(super) struct Feed {
     window: usize,
     /// Elements that are never parted in memory: 1, or the lines of a rule that needs whole ones.
     whole: u64,
-    /// One buffer an input: the whole tensor if `kept`, else the current window and the rest of the lines that it touches.
+    /// One buffer an input, at least as long as it must be: the whole tensor if `kept`, else the current window and the rest of the
+    /// lines that it touches.
     buffers: Vec<Vec<u8>>,
     kept: bool,
     /// Which elements the buffers hold.
@@ -29,17 +30,25 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// A feed that has read nothing yet.
-    pub(super) fn new<S>(task: &Task<'_, S>, job: &Job, elements: u64, whole: u64) -> Result<Self, RunError> {
+    /// A feed that has read nothing yet. What is seen in a single pass need not be kept.
+    pub(super) fn new<S>(
+        task: &mut Task<'_, S>,
+        job: &Job,
+        elements: u64,
+        whole: u64,
+        passes: u64,
+    ) -> Result<Self, RunError> {
+        let mut buffers = std::mem::take(task.buffers);
+        buffers.resize_with(job.sources.len(), Vec::new);
         let dtypes: Vec<Float> = job.sources.iter().map(width).collect();
         let raw = dtypes.iter().map(|dtype| dtype.size() as u64).sum::<u64>().saturating_mul(elements);
         Ok(Self {
-            buffers: vec![Vec::new(); dtypes.len()],
+            buffers,
             dtypes,
             elements,
             window: task.limits.window,
             whole,
-            kept: raw <= task.limits.keep,
+            kept: passes > 1 && raw <= task.limits.keep,
             loaded: 0..0,
             generation: Generation::fresh(),
             assembler: Assembler::new(task, job)?,
@@ -69,8 +78,11 @@ impl Feed {
         for (number, source) in plan.jobs[task.index].sources.iter().enumerate() {
             let size = self.dtypes[number].size();
             let buffer = &mut self.buffers[number];
-            buffer.resize(len * size, 0);
-            task.allocated(buffer.capacity());
+            if buffer.len() < len * size {
+                buffer.resize(len * size, 0);
+                task.allocated(buffer.capacity());
+            }
+            let buffer = &mut buffer[..len * size];
             match &mut self.assembler {
                 Some(assembler) if source.assembly.is_some() => {
                     assembler.fill(task, number, wanted.clone(), buffer).await?;
@@ -80,6 +92,11 @@ impl Feed {
         }
         self.loaded = wanted;
         Ok(())
+    }
+
+    /// Leaves the buffers to the next job.
+    pub(super) fn leave<S>(self, task: &mut Task<'_, S>) {
+        *task.buffers = self.buffers;
     }
 
     /// The window, and the rest of the lines that it touches.

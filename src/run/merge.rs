@@ -5,8 +5,8 @@ use super::{Progress, RunError, Sink, Task};
 use crate::format::Source;
 use crate::kernel::cpu::{self, Divergence};
 use crate::kernel::{
-    Backend, BackendError, Combine, Cut, Float, Frame, Gram, Mask, MaskRule, Mix, Norms, Overlap, Pass, Precision,
-    Query, RankedCoin, Score, Selection, Space, TieHunt, Window, digits,
+    Backend, BackendError, Combine, Cut, Digits, Float, Frame, Gram, Histogram, Mask, MaskRule, Mix, Norms, Overlap,
+    Pass, Precision, Query, RankedCoin, Score, Selection, Space, TieHunt, Window,
 };
 use crate::method::{self, Measured, Method, Program, Resolved, TensorInputs};
 use crate::plan::{Job, MergeRule, Plan, Rule, float_of};
@@ -56,12 +56,12 @@ impl<'a> Lowered<'a> {
         }
     }
 
-    /// Passes over the inputs, for progress: those that are certain and the digits of a selection.
-    fn passes(&self) -> u64 {
+    /// The most passes over the inputs, where a selection takes one for each of its digits.
+    fn passes(&self, digits: Digits) -> u64 {
         let program = &self.program;
         let has = |of: fn(&MaskRule) -> bool| u64::from(program.masks.iter().any(of));
         let selects = has(|mask| matches!(mask, MaskRule::Band { .. } | MaskRule::Varied { .. } | MaskRule::Outliers));
-        1 + selects * (digits(self.precision).len() as u64 + 1)
+        1 + selects * (digits.len() as u64 + 1)
             + has(|mask| matches!(mask, MaskRule::Varied { .. }))
             + u64::from(program.gram.is_some())
             + u64::from(program.norms.is_some())
@@ -216,8 +216,9 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     let job = &task.plan.jobs[task.index];
     let bytes_an_element = job.sources.iter().map(|source| source.dtype.size()).sum::<u64>();
     let elements = lowered.shape.iter().product::<u64>();
-    let feed = Feed::new(task, job, elements, lowered.whole())?;
-    let total = elements * bytes_an_element * lowered.passes();
+    let passes = lowered.passes(backend.digits(lowered.precision, elements));
+    let feed = Feed::new(task, job, elements, lowered.whole(), passes)?;
+    let total = elements * bytes_an_element * passes;
     let ranked = program.masks.iter().enumerate().filter_map(|(term, mask)| match mask {
         MaskRule::Ranked(coin) => Some((term, *coin)),
         _ => None,
@@ -258,8 +259,10 @@ pub(super) async fn merge<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
     let mut pass = state.pass(&frame);
     backend.mix(&frame, &mix, &mut pass).await?;
     pass.write().await?;
-    state.task.report.backend = Some(backend.kind());
-    (state.watch)(Progress { job: state.task.index, done: total, total });
+    let State { task, feed, watch, .. } = state;
+    feed.leave(task);
+    task.report.backend = Some(backend.kind());
+    watch(Progress { job: task.index, done: total, total });
     Ok(())
 }
 
@@ -291,7 +294,12 @@ async fn mask<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
             }
             None => 0,
         };
-    let ask = |term, score, keep| Ask { term, score, selection: Selection::new(precision, keep), hunt: None };
+    let ask = |term, score, keep| Ask {
+        term,
+        score,
+        selection: Selection::new(backend.digits(precision, elements), keep),
+        hunt: None,
+    };
     let mut asked: Vec<Ask> = Vec::new();
     if varied > 0 {
         asked.push(ask(0, Score::Variance, varied));
@@ -323,7 +331,7 @@ async fn mask<B: Backend, S: Source, K: Sink, W: FnMut(Progress)>(
             break;
         }
         let (open, queries): (Vec<&mut Ask>, Vec<Query>) = open.into_iter().unzip();
-        let mut counts: Vec<Vec<u64>> = queries.iter().map(|query| vec![0; 1 << query.digit.bits]).collect();
+        let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
         backend.histogram(frame, &queries, &mut state.pass(frame), &mut counts).await?;
         for (ask, counts) in open.into_iter().zip(&counts) {
             ask.selection.narrow(counts);

@@ -42,6 +42,8 @@ pub struct Bench {
     /// The GPU; taken away once it is lost.
     #[cfg(feature = "gpu")]
     pub gpu: Option<Gpu>,
+    /// What inputs are read into, kept from job to job: fresh memory costs more than to fill it.
+    pub buffers: Vec<Vec<u8>>,
 }
 
 /// What a job may hold in memory.
@@ -117,22 +119,30 @@ pub struct WindowCrc {
     pub crc32: u32,
 }
 
-/// Bytes of input that make a batch: enough that a page's slow file reads span many small tensors.
-const BATCH_BYTES: u64 = 16 << 20;
+/// Bytes of input that make the least batch: enough that reads span many small tensors.
+const LEAST_BATCH: u64 = 16 << 20;
 
-/// The plan's jobs in groups for workers to take: neighbours in the files together, the largest group first.
-pub fn batches(plan: &Plan) -> Vec<Vec<usize>> {
-    let bytes = |job: &usize| plan.jobs[*job].sources.iter().map(|source| source.len).sum::<u64>();
+/// The plan's jobs in groups for `workers` workers to take: neighbours in the files together, so that a worker reads on where it was,
+/// the largest group first, so that all end at about the same time.
+pub fn batches(plan: &Plan, workers: usize) -> Vec<Vec<usize>> {
+    let bytes = |job: usize| plan.jobs[job].sources.iter().map(|source| source.len).sum::<u64>();
+    let mut left: u64 = (0..plan.jobs.len()).map(bytes).sum();
     let mut batches: Vec<(u64, Vec<usize>)> = Vec::new();
+    let mut room = 0;
     for job in 0..plan.jobs.len() {
-        let own = bytes(&job);
+        let own = bytes(job);
         match batches.last_mut() {
-            Some((total, jobs)) if *total + own <= BATCH_BYTES => {
+            Some((total, jobs)) if *total + own <= room => {
                 *total += own;
                 jobs.push(job);
             }
-            _ => batches.push((own, vec![job])),
+            _ => {
+                // Each takes half of its share of what is left: large batches first, small ones to even out the end.
+                room = LEAST_BATCH.max(left / (2 * workers.max(1) as u64));
+                batches.push((own, vec![job]));
+            }
         }
+        left -= own;
     }
     in_order(batches, |(total, _)| u64::MAX - total).into_iter().map(|(_, jobs)| jobs).collect()
 }
@@ -151,7 +161,8 @@ pub async fn job<S: Source, K: Sink>(
     watch: &mut impl FnMut(Progress),
 ) -> Result<JobReport, RunError> {
     debug_assert!(limits.window > 0 && limits.window.is_multiple_of(BLOCK));
-    let mut task = Task { plan, index: job, sources, limits, report: JobReport::default() };
+    let buffers = &mut bench.buffers;
+    let mut task = Task { plan, index: job, sources, limits, buffers, report: JobReport::default() };
     let job = &plan.jobs[job];
     match &job.rule {
         Rule::Copy(_) if job.sources.iter().all(|source| source.dtype == job.dtype && source.assembly.is_none()) => {
@@ -191,6 +202,8 @@ struct Task<'a, S> {
     index: usize,
     sources: &'a [Vec<S>],
     limits: &'a Limits,
+    /// Those of [`Bench`], while no feed has them.
+    buffers: &'a mut Vec<Vec<u8>>,
     report: JobReport,
 }
 

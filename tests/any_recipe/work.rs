@@ -51,7 +51,7 @@ pub fn run(plan: &Plan, opened: &Opened, limits: Limits, workers: usize, fault: 
         bytes[..file.header.len()].copy_from_slice(&file.header);
     }
     let made = Mutex::new(Made { files, reports: Vec::new(), writes: Vec::new() });
-    let jobs: Vec<usize> = run::batches(plan).into_iter().flatten().collect();
+    let jobs: Vec<usize> = run::batches(plan, 2).into_iter().flatten().collect();
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut bench, mut sink) = (Bench::default(), Shared { made: &made, fault });

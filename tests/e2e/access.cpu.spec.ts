@@ -49,6 +49,10 @@ for (const colorScheme of ["light", "dark"] as const) {
       await studio.openRecipe(DEMO_TIES);
       await studio.merge();
       expect(await violations()).toEqual([]);
+      // The demo models' tokenizer has no form in GGUF.
+      await studio.ggufButton.click();
+      await expect(studio.run.getByRole("alert")).toBeVisible();
+      expect(await violations()).toEqual([]);
       const folder = join(temporary(), "tiny-lora");
       writeLora(folder);
       await studio.addFolder(folder);

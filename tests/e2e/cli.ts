@@ -32,6 +32,13 @@ export function mergeByCommandLine(recipe: string, models: string): string {
   return out;
 }
 
+/** A folder as one GGUF file. */
+export function ggufByCommandLine(folder: string, type: string): Buffer {
+  const file = join(temporary(), "model.gguf");
+  run("gguf", folder, file, "--type", type);
+  return readFileSync(file);
+}
+
 /** The files of `zip` are those in `folder`, to the byte. */
 export function expectSameFiles(zip: Map<string, Buffer>, folder: string): void {
   const names = readdirSync(folder);

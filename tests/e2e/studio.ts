@@ -86,6 +86,10 @@ export class Studio {
     return this.run.getByRole("button", { name: "Download zip" });
   }
 
+  get ggufButton(): Locator {
+    return this.run.getByRole("button", { name: "Download GGUF" });
+  }
+
   /** Presses Merge and waits for the result. */
   async merge(): Promise<Report> {
     await this.mergeButton.click();

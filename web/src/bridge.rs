@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
+use merge_studio::output::gguf::GgufType;
 use merge_studio::output::zip::{self, Entry, Part};
 use merge_studio::plan::PlanOptions;
 use merge_studio::recipe::Recipe;
@@ -16,8 +17,11 @@ use yew::Callback;
 
 use crate::crew::{Crew, Who};
 use crate::io;
-use crate::protocol::{Event, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn};
-use crate::wire::ToDesk;
+use crate::protocol::{
+    Event, GgufEvent, GgufFailure, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn,
+};
+use crate::scribe::Scribe;
+use crate::wire::{self, ToDesk, ToScribe};
 
 /// The page's handle on its workers. Cloning it is cheap; there is one set of workers.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ struct Inner {
     models: RefCell<Vec<(ModelId, GivenModel)>>,
     last_plan: RefCell<Option<Request>>,
     result: RefCell<Vec<(ResultFile, Blob)>>,
+    scribe: RefCell<Option<Scribe>>,
+    gguf: RefCell<Option<Blob>>,
 }
 
 /// Two handles on the same workers are equal.
@@ -86,6 +92,8 @@ impl Bridge {
                 models: RefCell::default(),
                 last_plan: RefCell::default(),
                 result: RefCell::default(),
+                scribe: RefCell::default(),
+                gguf: RefCell::default(),
             }
         }))
     }
@@ -120,7 +128,7 @@ impl Bridge {
     /// The result before it is gone from now on.
     pub fn merge(&self, token: PlanToken, run_on: RunOn) {
         self.0.merging.set(true);
-        self.0.result.borrow_mut().clear();
+        self.forget_result();
         self.0.send(Request::Merge { token, run_on });
         self.0.crew.call_everyone();
     }
@@ -137,8 +145,46 @@ impl Bridge {
 
     /// Removes the finished result from disk. Not answered.
     pub fn discard(&self) {
-        self.0.result.borrow_mut().clear();
+        self.forget_result();
         self.0.send(Request::Discard);
+    }
+
+    /// The result is gone from now on, and all that was made of it.
+    fn forget_result(&self) {
+        self.forget_gguf();
+        self.0.result.borrow_mut().clear();
+    }
+
+    /// Writes the finished result, called `name`, as one GGUF file; whatever was written so before goes. Answered by
+    /// [`Event::Gguf`]s, the last of which says that it is done or failed.
+    pub fn write_gguf(&self, name: &str, dtype: Option<GgufType>) {
+        self.forget_gguf();
+        let result = self.0.result.borrow();
+        let paths = result.iter().map(|(file, _)| file.name.clone()).collect();
+        let files: Array = result.iter().map(|(_, blob)| blob).collect();
+        let inner = Rc::downgrade(&self.0);
+        let hear = move |event, beside| {
+            if let Some(inner) = inner.upgrade() {
+                inner.hear_scribe(event, &beside);
+            }
+        };
+        match Scribe::call(ToScribe::Write { name: name.to_owned(), paths, dtype }, files.into(), hear) {
+            Ok(scribe) => drop(self.0.scribe.replace(Some(scribe))),
+            Err(error) => {
+                self.0.hear_scribe(GgufEvent::Failed(GgufFailure::Died(wire::words(&error))), &JsValue::NULL);
+            }
+        }
+    }
+
+    /// The GGUF file is no longer wanted, whole or not. Not answered.
+    pub fn forget_gguf(&self) {
+        self.0.gguf.replace(None);
+        self.0.scribe.replace(None);
+    }
+
+    /// The GGUF file, once it is whole.
+    pub fn gguf(&self) -> Option<Blob> {
+        self.0.gguf.borrow().clone()
     }
 
     /// A file of the finished result, backed by the disk: for a link (`URL.createObjectURL`) or for reading.
@@ -219,6 +265,15 @@ impl Inner {
             _ => {}
         }
         self.on_event.emit(event);
+    }
+
+    fn hear_scribe(&self, event: GgufEvent, beside: &JsValue) {
+        match &event {
+            GgufEvent::Progress { .. } => {}
+            GgufEvent::Done { .. } => drop(self.gguf.replace(beside.clone().dyn_into().ok())),
+            GgufEvent::Failed(_) => drop(self.scribe.replace(None)),
+        }
+        self.on_event.emit(Event::Gguf(event));
     }
 
     /// A worker is dead and was let go of by the crew.

@@ -61,13 +61,11 @@ pub struct Crew {
 impl Crew {
     /// Starts the desk and the compute worker that tries WebGPU; the others come with the first merge.
     pub fn start(on_message: impl Fn(Event, JsValue) + 'static, on_death: impl Fn(Who, String) + 'static) -> Self {
-        let session = format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 1e15) as u64);
-        io::hold(&format!("{}/{session}", io::ROOT));
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let crew = Self {
             on_message: Rc::new(on_message),
             on_death: Rc::new(on_death),
-            session,
+            session: io::new_session(),
             size: size(),
             inject: Inject::from_query(&query),
             desk: RefCell::default(),
@@ -144,7 +142,7 @@ impl Crew {
 
     /// Starts a worker; `None`, and a death, where the browser has none.
     fn member(&self, who: Who, role: Role, port: Option<JsValue>) -> Option<Rc<Member>> {
-        let worker = match start() {
+        let worker = match glue().and_then(|glue| start(&glue, &wasm_bindgen::module())) {
             Ok(worker) => worker,
             Err(error) => {
                 self.deaths.set(DEATHS + 1);
@@ -186,11 +184,7 @@ impl Crew {
                 }
             })
         };
-        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| {
-            // A program that could not be fetched gives an event without a message.
-            let message = Reflect::get(&event, &"message".into()).ok().and_then(|message| message.as_string());
-            die(message.unwrap_or_else(|| format!("{FIRST_LINES} could not be loaded")));
-        });
+        let on_error = Closure::<dyn Fn(ErrorEvent)>::new(move |event: ErrorEvent| die(last_words(&event)));
         member.worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         member.worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
         Some(member)
@@ -213,18 +207,34 @@ impl Member {
     }
 }
 
-/// A worker that runs this very program: compiled once, whatever the number of workers.
-fn start() -> Result<Worker, JsValue> {
-    let glue = web_sys::window()
+/// The address of this very program's JavaScript.
+fn glue() -> Result<JsValue, JsValue> {
+    said_by_document(GLUE, "href")
+}
+
+/// What an element of the page's document has as its property `name`.
+pub fn said_by_document(selector: &str, name: &str) -> Result<JsValue, JsValue> {
+    web_sys::window()
         .and_then(|window| window.document())
-        .and_then(|document| document.query_selector(GLUE).ok().flatten())
-        .and_then(|link| Reflect::get(&link, &"href".into()).ok())
-        .ok_or_else(|| JsValue::from(format!("the page has no {GLUE}")))?;
+        .and_then(|document| document.query_selector(selector).ok().flatten())
+        .and_then(|element| Reflect::get(&element, &name.into()).ok())
+        .ok_or_else(|| JsValue::from(format!("the page has no {selector}")))
+}
+
+/// Starts a worker whose program is behind `glue`: the compiled `module`, which is fetched where that is undefined.
+pub fn start(glue: &JsValue, module: &JsValue) -> Result<Worker, JsValue> {
     let options = WorkerOptions::new();
     options.set_type(WorkerType::Module);
     let worker = Worker::new_with_options(FIRST_LINES, &options)?;
-    worker.post_message(&Array::of2(&glue, &wasm_bindgen::module()))?;
+    worker.post_message(&Array::of2(glue, module))?;
     Ok(worker)
+}
+
+/// What a worker died of.
+pub fn last_words(event: &ErrorEvent) -> String {
+    // A program that could not be fetched gives an event without a message.
+    let message = Reflect::get(event, &"message".into()).ok().and_then(|message| message.as_string());
+    message.unwrap_or_else(|| format!("{FIRST_LINES} could not be loaded"))
 }
 
 /// How many compute workers a merge gets.

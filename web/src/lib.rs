@@ -2,10 +2,11 @@
 
 pub mod bridge;
 mod crew;
-mod io;
+pub mod io;
 pub mod protocol;
+mod scribe;
 pub mod ui;
-mod wire;
+pub mod wire;
 pub mod worker;
 
 /// Becomes the page on the page thread, and a worker in a worker.

@@ -149,6 +149,8 @@ pub enum Event {
     },
     /// The merge was cancelled; what it wrote is being removed, before anything else is done.
     Cancelled,
+    /// What becomes of the GGUF file that was asked for.
+    Gguf(GgufEvent),
     /// A worker died of a fault in Merge Studio and was replaced. Models stay open; a running merge fails beside this.
     Crashed {
         /// The panic's message and place.
@@ -347,4 +349,39 @@ pub enum MergeError {
     Files(SmallFilesError),
     /// A worker ran out of memory or died: its last words.
     WorkerDied(String),
+}
+
+/// What a scribe tells the page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GgufEvent {
+    /// How far the file is, in bytes; at most ten a second.
+    Progress {
+        /// Written.
+        done: u64,
+        /// In all.
+        total: u64,
+    },
+    /// The file is whole. It is had from the bridge.
+    Done {
+        /// What is odd about it, in the engine's words.
+        notices: Vec<String>,
+    },
+    /// There is no file; what was written is being removed.
+    Failed(GgufFailure),
+}
+
+/// Why there is no GGUF file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GgufFailure {
+    /// GGUF has no form of this result, or it could not be read: the engine's words.
+    Refused(String),
+    /// The browser gives no more room.
+    NoSpace {
+        /// How many bytes are short, where the browser says what it has.
+        short: Option<u64>,
+    },
+    /// The file could not be written: the browser's words.
+    Write(String),
+    /// The scribe could not be loaded, ran out of memory or died: its last words.
+    Died(String),
 }

@@ -2,9 +2,10 @@
 //!
 //! A message is a JavaScript array: the message in postcard's binary form, and what travels beside it (files, a port, a
 //! buffer). Not JSON, whose readers of these types were a fifth of the page's program. Both sides are one compiled module,
-//! so that they always agree.
+//! so that they always agree; a scribe is another one, which is found by the hash that its build gave it.
 
 use js_sys::{Array, Uint8Array};
+use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::Plan;
 use merge_studio::run::{JobReport, Limits, RunError};
 use serde::de::DeserializeOwned;
@@ -168,6 +169,22 @@ pub enum FromCompute {
     },
 }
 
+/// From the page to a scribe.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToScribe {
+    /// The one order. The result's files travel beside, in the order of `paths`.
+    Write {
+        /// What the result is called.
+        name: String,
+        /// The files' names.
+        paths: Vec<String>,
+        /// The matrices' type; `None` for that of most of the result's numbers.
+        dtype: Option<GgufType>,
+    },
+    /// What it wrote, or is writing, is no longer wanted.
+    Over,
+}
+
 /// Where messages go.
 pub trait Post {
     /// Sends `message`, with `transfer` handed over.
@@ -221,6 +238,18 @@ pub fn parse<T: DeserializeOwned>(data: &JsValue) -> Option<(T, JsValue)> {
             web_sys::console::error_1(&error.to_string().into());
             None
         }
+    }
+}
+
+/// This worker's global scope.
+pub fn scope() -> DedicatedWorkerGlobalScope {
+    js_sys::global().unchecked_into()
+}
+
+/// Tells the page that this worker listens. It sends nothing before: a message to a worker whose program is still loading would be lost.
+pub fn say_loaded() {
+    if let Err(error) = scope().post_message(&JsValue::NULL) {
+        web_sys::console::error_1(&error);
     }
 }
 

@@ -39,7 +39,7 @@ use std::collections::VecDeque;
 use device::{Device, Pending};
 use layout::BINS;
 use merge_studio_kernel::{
-    Backend, BackendKind, Frame, GpuCounters, Gram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
+    Backend, BackendKind, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
 };
 use work::{Part, Work};
 
@@ -123,11 +123,8 @@ impl Gpu {
         // Dropped with all that is pending where anything fails: nothing outlives the pass.
         let mut flight: VecDeque<(Part, Pending)> = VecDeque::new();
         let mut counted = false;
-        while pass.next().await? {
+        while !work.is_over() && pass.next().await? {
             for part in pass.see(|window| work.parts(&window, self.binding))? {
-                if flight.len() >= work.most_in_flight() {
-                    self.land(&mut flight, pass, work).await?;
-                }
                 let pending = pass.see(|window| match work.call(&window, &part)? {
                     Some(call) => self.device.submit(&call).map(Some),
                     None => Ok(None),
@@ -136,6 +133,9 @@ impl Gpu {
                     self.device.counters.passes += u64::from(!counted);
                     counted = true;
                     flight.push_back((part, pending));
+                }
+                if flight.len() >= work.most_in_flight() {
+                    self.land(&mut flight, pass, work).await?;
                 }
             }
         }
@@ -205,12 +205,12 @@ impl Backend for Gpu {
         frame: &Frame<'_>,
         queries: &[Query],
         pass: &mut P,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) -> Result<(), P::Error> {
         let mut work = work::Digits::new(frame, queries)?;
         self.work(pass, &mut work).await?;
         for (into, counts) in into.iter_mut().zip(work.counts.chunks_exact(BINS as usize)) {
-            into.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+            into.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
         }
         Ok(())
     }

@@ -5,8 +5,8 @@
 
 use super::{Gpu, GpuError};
 use merge_studio_kernel::{
-    Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Power, Precision,
-    Query, Raw, Score, Space, TieHunt, Window,
+    Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Power,
+    Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 
 /// Terms are the inputs, or changes to the first of them.
@@ -340,8 +340,8 @@ async fn histogram(gpu: &mut Gpu) -> Outcome {
         query(0, Digit { shift: 20, bits: 11, prefix: 0 }),
         query(1, Digit { shift: 10, bits: 10, prefix: u64::from(1.5_f32.to_bits()) >> 20 }),
     ];
-    let mut counts = [vec![0; 1 << 11], vec![0; 1 << 10]];
-    gpu.histogram(&INPUTS, &queries, &mut window.alone(), &mut counts).await?;
+    let mut found = queries.map(|query| Histogram::new(query.digit));
+    gpu.histogram(&INPUTS, &queries, &mut window.alone(), &mut found).await?;
     let at = |value: f32| (value.to_bits() >> 20) as usize;
     let mut expected = vec![0; 1 << 11];
     expected[0] = 220;
@@ -350,7 +350,7 @@ async fn histogram(gpu: &mut Gpu) -> Outcome {
     expected[(three >> 20) as usize] = 439;
     let mut halved = vec![0; 1 << 10];
     halved[0] = 439;
-    Ok(counts == [expected, halved])
+    Ok(found.map(|histogram| histogram.counts) == [expected, halved])
 }
 
 /// Two of every seven elements are 3 or −3: the 299th and 300th are elements 1,043, the last of its quad, and 1,049.

@@ -2,7 +2,7 @@
 
 use super::block::{Block, LANES, Span};
 use super::real::{Bits, Real};
-use crate::{BLOCK, Digit, Overlap, Power, TieHunt};
+use crate::{BLOCK, Digit, Histogram, Overlap, Power, TieHunt};
 
 /// Σ f(j) over a block. Element j is added to lane j mod 8; then the lanes are added as a tree.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
@@ -96,78 +96,95 @@ pub(super) fn overlap<R: Real>(terms: &[Block<R>], into: &mut [Overlap]) {
     }
 }
 
-/// Counters of one term's digit. Neighbours often share a digit (two thirds of the changes of a real fine-tune are zero),
-/// and a counter cannot be raised again before it was stored: so they take turns in four tables.
+/// Counters of one term's digit. Neighbours often share a digit (two thirds of the changes of a real fine-tune are zero), and a counter
+/// cannot be raised again before it was stored: so every value has four, side by side, which neighbours take in turn.
 pub(super) struct Counters {
-    tables: [Box<[u32; TABLE]>; TABLES],
+    counts: Vec<[u32; TURNS]>,
     blocks: u32,
 }
 
-const TABLES: usize = 4;
-/// 11 bits, the widest digit.
-const VALUES: usize = 1 << 11;
-/// Where elements without the prefix are counted, and forgotten.
+const TURNS: usize = 4;
+/// Slots, for digits of 15 bits and what is below them.
+const VALUES: usize = 1 << 16;
+/// The slot of elements without the prefix.
 const REST: u32 = VALUES as u32;
-/// A power of two, so that an index is brought into bounds without a branch.
-const TABLE: usize = 2 * VALUES;
 /// Blocks that cannot overflow a counter.
 const MOST_BLOCKS: u32 = 1 << 20;
 
 impl Default for Counters {
     fn default() -> Self {
-        Self { tables: std::array::from_fn(|_| Box::new([0; TABLE])), blocks: 0 }
+        Self { counts: vec![[0; TURNS]; VALUES], blocks: 0 }
     }
 }
 
 impl Counters {
     /// Counts a block.
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
-    pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut [u64]) {
+    pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut Histogram) {
+        // Of fixed length: no index of 16 bits is out of bounds.
+        let Some(counts) = self.counts.first_chunk_mut::<VALUES>() else { return };
         let mut slots = [REST; BLOCK];
         let above = digit.shift + digit.bits;
+        let below = R::Bits::at_most((1 << digit.shift) - 1);
+        // The lowest bit of a slot says whether something is below the digit. The last digit has nothing below, and needs its bits.
+        let marked = u32::from(digit.shift > 0);
+        let slot_of = |score: R::Bits| {
+            let slot = (score >> digit.shift).low() << marked;
+            slot | (marked & u32::from(score & below != R::Bits::at_most(0)))
+        };
         if above >= R::Bits::BITS {
             for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
-                *slot = (value.bits() >> digit.shift).low();
+                *slot = slot_of(value.bits());
+            }
+            for (j, &slot) in slots[..span.len].iter().enumerate() {
+                counts[slot as usize % VALUES][j % TURNS] += 1;
             }
         } else {
-            let (prefix, mask) = (R::Bits::at_most(digit.prefix), (1 << digit.bits) - 1);
+            let (prefix, mask) = (R::Bits::at_most(digit.prefix), (1 << (digit.bits + marked)) - 1);
             for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
                 let score = value.bits();
-                *slot = if score >> above == prefix { (score >> digit.shift).low() & mask } else { REST };
+                *slot = if score >> above == prefix { slot_of(score) & mask } else { REST };
             }
-        }
-        for slots in slots.as_chunks::<LANES>().0 {
-            // In the later passes few elements have the prefix: most groups are passed over.
-            if *slots == [REST; LANES] {
-                continue;
-            }
-            for (j, &slot) in slots.iter().enumerate() {
-                self.tables[j % TABLES][slot as usize % TABLE] += 1;
+            for slots in slots.as_chunks::<LANES>().0 {
+                // In the later passes few elements have the prefix: most groups are passed over.
+                if *slots == [REST; LANES] {
+                    continue;
+                }
+                for (j, &slot) in slots.iter().enumerate().filter(|(_, slot)| **slot != REST) {
+                    counts[slot as usize % VALUES][j % TURNS] += 1;
+                }
             }
         }
         self.blocks += 1;
         if self.blocks == MOST_BLOCKS {
-            self.flush(into);
+            self.flush(digit, into);
         }
     }
 
-    /// Moves what was counted to the totals.
-    pub(super) fn flush(&mut self, into: &mut [u64]) {
-        for table in &mut self.tables {
-            for (total, count) in into.iter_mut().zip(table.iter()) {
-                *total += u64::from(*count);
+    /// Moves what was counted of a digit to the totals.
+    pub(super) fn flush(&mut self, digit: Digit, into: &mut Histogram) {
+        let slots = if digit.shift > 0 { 2 } else { 1 };
+        let totals = into.counts.iter_mut().zip(&mut into.exact);
+        for ((count, exact), slots) in totals.zip(self.counts.chunks_exact_mut(slots)) {
+            // Few values of a digit occur.
+            if slots.iter().all(|turns| *turns == [0; TURNS]) {
+                continue;
             }
-            table.fill(0);
+            let mut sum = |turns: &[u32; TURNS]| turns.iter().map(|count| u64::from(*count)).sum::<u64>();
+            let alike = sum(&slots[0]);
+            *exact += alike;
+            *count += alike + slots.get(1).map_or(0, &mut sum);
+            slots.fill([0; TURNS]);
         }
         self.blocks = 0;
     }
 }
 
-/// Shows a block to a hunt.
+/// Shows a block to a hunt that is not over.
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn hunt<R: Real>(hunt: &mut TieHunt, term: &Block<R>, span: Span) {
     let threshold = R::Bits::at_most(hunt.threshold);
-    if hunt.met >= hunt.wanted || threshold.to_u64() != hunt.threshold {
+    if threshold.to_u64() != hunt.threshold {
         return;
     }
     let term = &term[..span.len];

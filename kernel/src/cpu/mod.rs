@@ -26,8 +26,8 @@ pub use ranked::draw;
 pub use reference::Reference;
 
 use super::{
-    BLOCK, Backend, BackendKind, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Pass, Power, Precision, Query, Score,
-    Space, TieHunt, Window,
+    BLOCK, Backend, BackendKind, Digits, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Pass, Power,
+    Precision, Query, Score, Space, TieHunt, Window, narrow_digits, wide_digits,
 };
 use block::{Block, Span, decode_base, encode, form, spans};
 use measure::Counters;
@@ -64,7 +64,7 @@ enum Task<'a> {
     Gram(&'a mut Gram),
     Norms(Power, &'a [Mask], &'a mut [Norms]),
     Overlap(&'a [Mask], &'a mut [Overlap]),
-    Histogram(&'a [Query], &'a mut Vec<Counters>, &'a mut [Vec<u64>]),
+    Histogram(&'a [Query], &'a mut Vec<Counters>, &'a mut [Histogram]),
     Ties(&'a mut [TieHunt]),
     Mix(&'a Mix, &'a mut Vec<u8>),
 }
@@ -193,7 +193,7 @@ impl<R: Real> Scratch<R> {
         frame: &Frame<'_>,
         queries: &[Query],
         window: &Window<'_>,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) {
         counters.resize_with(counters.len().max(queries.len()), Counters::default);
         for span in spans(window) {
@@ -206,16 +206,19 @@ impl<R: Real> Scratch<R> {
                 counters[number].count(query.digit, &self.values, span, &mut into[number]);
             }
         }
-        for (counters, into) in counters.iter_mut().zip(into) {
-            counters.flush(into);
+        for ((counters, query), into) in counters.iter_mut().zip(queries).zip(into) {
+            counters.flush(query.digit, into);
         }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn ties(&mut self, frame: &Frame<'_>, window: &Window<'_>, hunts: &mut [TieHunt]) {
         for span in spans(window) {
+            if hunts.iter().all(TieHunt::over) {
+                return;
+            }
             decode_base(frame.space, window, span, &mut self.base);
-            for hunt in &mut *hunts {
+            for hunt in hunts.iter_mut().filter(|hunt| !hunt.over()) {
                 self.rank(frame, hunt.term, hunt.score, window, span);
                 measure::hunt(hunt, &self.values, span);
             }
@@ -293,12 +296,17 @@ impl Backend for Cpu {
         Ok(())
     }
 
+    fn digits(&self, precision: Precision, elements: u64) -> Digits {
+        // In a small tensor, going through all counters of a wide digit would cost more than another pass.
+        if elements < 1 << 16 { narrow_digits(precision) } else { wide_digits(precision) }
+    }
+
     async fn histogram<P: Pass>(
         &mut self,
         frame: &Frame<'_>,
         queries: &[Query],
         pass: &mut P,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) -> Result<(), P::Error> {
         let mut counters = std::mem::take(&mut self.counters);
         while pass.next().await? {
@@ -309,7 +317,7 @@ impl Backend for Cpu {
     }
 
     async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
-        while pass.next().await? {
+        while !hunts.iter().all(TieHunt::over) && pass.next().await? {
             pass.see(|window| self.run(frame, &window, Task::Ties(hunts)));
         }
         Ok(())

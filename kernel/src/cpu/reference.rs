@@ -8,8 +8,8 @@ use super::block::LANES;
 use super::float16::{bf16_to_f32, f16_to_f32};
 use super::real::{Bits, Real};
 use crate::{
-    BLOCK, Backend, BackendKind, Combine, Digit, Float, Frame, Gram, Groups, Mask, Mix, NEAREST, Norms, Overlap, Pass,
-    Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
+    BLOCK, Backend, BackendKind, Combine, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, NEAREST, Norms,
+    Overlap, Pass, Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 
 /// The definition, as a backend.
@@ -163,13 +163,15 @@ fn overlap<R: Real>(frame: &Frame<'_>, masks: &[Mask], window: &Window<'_>, into
     }
 }
 
-fn histogram<R: Real>(frame: &Frame<'_>, queries: &[Query], window: &Window<'_>, into: &mut [Vec<u64>]) {
-    for (query, counts) in queries.iter().zip(into) {
+fn histogram<R: Real>(frame: &Frame<'_>, queries: &[Query], window: &Window<'_>, into: &mut [Histogram]) {
+    for (query, histogram) in queries.iter().zip(into) {
         let Digit { shift, bits, prefix } = query.digit;
         for index in 0..window.len {
             let score = score::<R>(frame, query.term, query.score, window, index);
             if score >> (shift + bits) == prefix {
-                counts[(score >> shift) as usize & ((1 << bits) - 1)] += 1;
+                let value = (score >> shift) as usize & ((1 << bits) - 1);
+                histogram.counts[value] += 1;
+                histogram.exact[value] += u64::from(score & ((1 << shift) - 1) == 0);
             }
         }
     }
@@ -333,7 +335,7 @@ impl Backend for Reference {
         frame: &Frame<'_>,
         queries: &[Query],
         pass: &mut P,
-        into: &mut [Vec<u64>],
+        into: &mut [Histogram],
     ) -> Result<(), P::Error> {
         while pass.next().await? {
             pass.see(|window| at_width!(frame, histogram(frame, queries, &window, into)));
@@ -342,7 +344,7 @@ impl Backend for Reference {
     }
 
     async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
-        while pass.next().await? {
+        while !hunts.iter().all(TieHunt::over) && pass.next().await? {
             pass.see(|window| at_width!(frame, ties(frame, &window, hunts)));
         }
         Ok(())

@@ -25,9 +25,9 @@ proptest! {
 
         let keep = (case.len as u64 / 3).max(1);
         let wanted: Vec<_> = (0..terms).map(|term| (term, Score::Magnitude, keep)).chain([(0, Score::Variance, keep)]).collect();
-        let cuts = drive::select(&mut cpu, case, &wanted, cut).unwrap();
-        prop_assert_eq!(&cuts, &drive::select(&mut cpu, case, &wanted, whole).unwrap());
-        prop_assert_eq!(&cuts, &drive::select(&mut Reference, case, &wanted, whole).unwrap());
+        let cuts = drive::select(&mut cpu, case, &wanted, case.len as u64, cut).unwrap();
+        prop_assert_eq!(&cuts, &drive::select(&mut cpu, case, &wanted, case.len as u64, whole).unwrap());
+        prop_assert_eq!(&cuts, &drive::select(&mut Reference, case, &wanted, case.len as u64, whole).unwrap());
 
         let band = |from| Mask::Band { score: Score::Magnitude, from, above: Cut::NONE };
         let masks: Vec<Mask> = cuts.iter().take(terms).map(|cut| band(*cut)).collect();

@@ -1,7 +1,8 @@
 //! Drives a backend over a case, in windows, as a run does.
 
 use merge_studio_kernel::{
-    Backend, BackendError, Cut, Given, Gram, Groups, Mask, Mix, Norms, Overlap, Power, Query, Score, Selection, TieHunt,
+    Backend, BackendError, Cut, Given, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Query, Score,
+    Selection, TieHunt,
 };
 use pollster::block_on;
 
@@ -49,10 +50,16 @@ pub fn zeros(backend: &mut impl Backend, case: &Case, score: Score, cut: usize) 
 /// What is to be selected: of which term, by which score, how many.
 pub type Wanted = (usize, Score, u64);
 
-/// The cuts that hold what is wanted: all histogram passes, then the ties.
-pub fn select(backend: &mut impl Backend, case: &Case, wanted: &[Wanted], cut: usize) -> Driven<Vec<Cut>> {
-    let mut selections: Vec<Selection> =
-        wanted.iter().map(|&(.., keep)| Selection::new(case.precision, keep)).collect();
+/// The cuts that hold what is wanted: all histogram passes, by the digits of a tensor of `elements` elements, then the ties.
+pub fn select(
+    backend: &mut impl Backend,
+    case: &Case,
+    wanted: &[Wanted],
+    elements: u64,
+    cut: usize,
+) -> Driven<Vec<Cut>> {
+    let digits = backend.digits(case.precision, elements);
+    let mut selections: Vec<Selection> = wanted.iter().map(|&(.., keep)| Selection::new(digits, keep)).collect();
     loop {
         let queries: Vec<Query> = wanted
             .iter()
@@ -62,11 +69,12 @@ pub fn select(backend: &mut impl Backend, case: &Case, wanted: &[Wanted], cut: u
         if queries.is_empty() {
             break;
         }
-        let mut counts: Vec<Vec<u64>> = queries.iter().map(|query| vec![0; 1 << query.digit.bits]).collect();
+        let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
         case.windows(cut, |windows| {
             block_on(backend.histogram(&case.frame(), &queries, &mut Given::new(windows), &mut counts))
         })?;
-        for (selection, counts) in selections.iter_mut().zip(&counts) {
+        let open = selections.iter_mut().filter(|selection| selection.digit().is_some());
+        for (selection, counts) in open.zip(&counts) {
             selection.narrow(counts);
         }
     }

@@ -18,6 +18,7 @@ pub use error::{GgufError, GgufNotice, LeftOut};
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::format::{DType, Source};
@@ -27,7 +28,7 @@ use settings::Settings;
 use vocabulary::Vocabulary;
 
 /// The element type of a file's matrices. Norms and biases are F32 in all of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum GgufType {
     F16,

@@ -1,4 +1,4 @@
-//! Locks that tell pages of one browser which of them live: whose results are still wanted.
+//! Locks that tell pages and workers of one browser which of them live: whose results are still wanted.
 //!
 //! By reflection, since web-sys counts the Web Locks among its unstable interfaces. Without a secure context there are
 //! none, and no files either.
@@ -12,8 +12,17 @@ fn manager() -> Result<JsValue, JsValue> {
     Reflect::get(&Reflect::get(&js_sys::global(), &"navigator".into())?, &"locks".into())
 }
 
-/// Holds the lock `name` for as long as this page lives.
-pub fn hold(name: &str) {
+/// Our folder in the private file system, and the prefix of the locks' names.
+pub const ROOT: &str = "merge-studio";
+
+/// A name for a folder of results that nobody else has, with its lock held for as long as this page or worker lives.
+pub fn new_session() -> String {
+    let session = format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 1e15) as u64);
+    hold(&format!("{ROOT}/{session}"));
+    session
+}
+
+fn hold(name: &str) {
     let forever = Closure::once_into_js(|| Promise::new(&mut |_, _| {}));
     let held = manager().and_then(|locks| {
         if locks.is_undefined() {

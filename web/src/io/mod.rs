@@ -4,8 +4,10 @@ mod file;
 mod folder;
 mod locks;
 mod output;
+mod stream;
 
 pub use file::WebFile;
 pub use folder::{can_pick, save};
-pub use locks::hold;
-pub use output::{Output, OutputError, ROOT, Store, short_of};
+pub use locks::new_session;
+pub use output::{Output, OutputError, Store, short_of};
+pub use stream::StreamedFile;

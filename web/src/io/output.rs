@@ -1,7 +1,7 @@
 //! Where a merge's weight files go: the private file system on disk, or Blob parts in memory where there is none.
 //!
-//! Nothing outlives the page: every page writes into a folder of its own, named by its session, and holds a lock of
-//! that name; whoever comes next removes the folders whose lock nobody holds.
+//! Nothing outlives the page: every session writes into a folder of its own, named by it, and holds a lock of that name; whoever
+//! comes next removes the folders whose lock nobody holds.
 
 use js_sys::{Array, JsString, Promise, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -14,12 +14,10 @@ use web_sys::{
 
 use merge_studio::format::in_order;
 
-use super::locks;
+use super::locks::{self, ROOT};
 use crate::protocol::{NoDisk, Storage};
 use crate::wire::{error_name, words};
 
-/// Our folder in the private file system, and the prefix of the locks' names.
-pub const ROOT: &str = "merge-studio";
 /// Writes larger than this are ten times slower in Chromium.
 const PIECE: u32 = 1 << 20;
 
@@ -43,11 +41,11 @@ impl From<JsValue> for OutputError {
 
 /// Where outputs are made.
 pub enum Store {
-    /// In this page's folder.
+    /// In this session's folder.
     Disk {
         /// Our folder.
         root: FileSystemDirectoryHandle,
-        /// The name of this page's folder in it.
+        /// The name of this session's folder in it.
         session: String,
     },
     /// In memory, and why.
@@ -55,7 +53,7 @@ pub enum Store {
 }
 
 impl Store {
-    /// Finds out what the browser offers, and removes what earlier pages left behind.
+    /// Finds out what the browser offers, and removes what earlier sessions left behind.
     pub async fn open(session: String) -> Self {
         let scope: DedicatedWorkerGlobalScope = js_sys::global().unchecked_into();
         if !scope.is_secure_context() {
@@ -83,7 +81,7 @@ impl Store {
         }
     }
 
-    /// Removes everything that this page wrote.
+    /// Removes everything that this session wrote.
     pub async fn clear(&self) {
         if let Self::Disk { root, session } = self {
             let options = FileSystemRemoveOptions::new();
@@ -125,10 +123,10 @@ impl Store {
         };
         let total: u64 = files.iter().map(|(_, len)| len).sum();
         self.fits(total).await?;
-        let mut folder = folder_in(root, session).await?;
-        if let Some(place) = place {
-            folder = folder_in(&folder, &stage_name(place)).await?;
-        }
+        let folder = match folder_of(root, session, place).await {
+            Ok(folder) => folder,
+            Err(error) => return Err(short_of(error.into(), total).await),
+        };
         let mut open = Vec::new();
         let mut claimed = 0;
         for (name, len) in files {
@@ -155,6 +153,19 @@ impl Store {
 /// The folder of a stage.
 fn stage_name(place: usize) -> String {
     format!("stage-{place}")
+}
+
+/// The folder of a session, or that of a stage in it; made if it is not there.
+async fn folder_of(
+    root: &FileSystemDirectoryHandle,
+    session: &str,
+    place: Option<usize>,
+) -> Result<FileSystemDirectoryHandle, JsValue> {
+    let folder = folder_in(root, session).await?;
+    match place {
+        Some(place) => folder_in(&folder, &stage_name(place)).await,
+        None => Ok(folder),
+    }
 }
 
 /// The folder called `name` in another, which is made if it is not there.

@@ -12,6 +12,7 @@ use yew::prelude::*;
 
 use super::files::{self, Given};
 use super::header::{HeaderProps, header};
+use super::merging::Gguf;
 use super::models::Models;
 use super::recipe_pane::RecipePane;
 use super::run_pane::{RunPaneProps, run_pane};
@@ -19,9 +20,9 @@ use super::shared::Shared;
 use super::state::{Action, Alert, Planning, State, Tab, Wanted};
 use super::theme::Theme;
 use super::words::{self, model, recipe, run};
-use super::{demo, grouping};
+use super::{demo, grouping, results};
 use crate::bridge::Bridge;
-use crate::protocol::ModelId;
+use crate::protocol::{self, GgufEvent, ModelId};
 
 /// Where a reload finds what was here.
 const SAVED: &str = "merge-studio.session";
@@ -151,6 +152,12 @@ impl App {
             }
             Action::Cancel => self.bridge.cancel(),
             Action::Discard => self.bridge.discard(),
+            Action::Gguf => match self.state.merging.gguf() {
+                Gguf::Done(_) => results::save_gguf(&self.bridge),
+                _ => self.bridge.write_gguf(results::FOLDER, self.state.gguf_type),
+            },
+            Action::Heard(protocol::Event::Gguf(GgufEvent::Done { .. })) => results::save_gguf(&self.bridge),
+            Action::CancelGguf => self.bridge.forget_gguf(),
             Action::Remove(id) => self.bridge.close(*id),
             _ => {}
         }

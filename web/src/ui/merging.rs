@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use merge_studio::plan::Plan;
 
-use crate::protocol::{Event, MergeError, Progress, Report, ResultFile, RunNotice};
+use crate::protocol::{Event, GgufEvent, GgufFailure, MergeError, Progress, Report, ResultFile, RunNotice};
 
 /// Where the merge is.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,6 +56,22 @@ pub struct Outcome {
     pub hashed: bool,
     /// The hash that a link carries, if the CPU made every tensor.
     pub output: Option<String>,
+    /// The result as one GGUF file.
+    pub gguf: Gguf,
+}
+
+/// Where the GGUF file of a result is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Gguf {
+    /// Nobody asked for one, or it is no longer wanted.
+    #[default]
+    None,
+    /// It is being written: bytes done, and in all once known.
+    Writing(u64, Option<u64>),
+    /// It is whole; what is odd about it.
+    Done(Vec<String>),
+    /// There is none: why.
+    Failed(GgufFailure),
 }
 
 impl Merging {
@@ -76,6 +92,18 @@ impl Merging {
         if let Self::Done(outcome) = self { Some(outcome) } else { None }
     }
 
+    /// Where the GGUF file of the finished merge is.
+    pub fn gguf(&self) -> &Gguf {
+        self.outcome().map_or(&Gguf::None, |outcome| &outcome.gguf)
+    }
+
+    /// The GGUF file is another one from now on.
+    pub fn set_gguf(&mut self, gguf: Gguf) {
+        if let Self::Done(outcome) = self {
+            Rc::make_mut(outcome).gguf = gguf;
+        }
+    }
+
     /// Takes in what the workers say of a merge; what does not fit the moment is late news and ignored.
     pub fn hear(&mut self, event: Event) {
         match (&mut *self, event) {
@@ -91,6 +119,7 @@ impl Merging {
                     hashes: BTreeMap::new(),
                     hashed: false,
                     output: None,
+                    gguf: Gguf::None,
                 };
                 *self = Self::Done(Rc::new(outcome));
             }
@@ -98,6 +127,13 @@ impl Merging {
             (Self::Running { .. }, Event::Cancelled) => *self = Self::Cancelled,
             (Self::Done(outcome), Event::Hashed { name, sha256 }) => {
                 Rc::make_mut(outcome).hashes.insert(name, sha256);
+            }
+            (Self::Done(outcome), Event::Gguf(event)) if matches!(outcome.gguf, Gguf::Writing(..)) => {
+                Rc::make_mut(outcome).gguf = match event {
+                    GgufEvent::Progress { done, total } => Gguf::Writing(done, Some(total)),
+                    GgufEvent::Done { notices } => Gguf::Done(notices),
+                    GgufEvent::Failed(why) => Gguf::Failed(why),
+                };
             }
             (Self::Done(outcome), Event::AllHashed { output }) => {
                 let outcome = Rc::make_mut(outcome);

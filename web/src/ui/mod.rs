@@ -17,6 +17,7 @@ mod field;
 mod files;
 mod filters;
 mod form;
+mod gguf;
 mod grouping;
 mod header;
 mod ledger;

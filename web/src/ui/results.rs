@@ -1,10 +1,12 @@
 //! The result: what to take away, what it cost, and the link that reproduces it.
 
+use merge_studio::output::gguf::GgufType;
 use merge_studio::recipe::Link;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use yew::prelude::*;
 
 use super::agreement::{self, Verdict};
+use super::gguf::{gguf_row, is_offered};
 use super::merging::Outcome;
 use super::qr::qr_code;
 use super::shared::Shared;
@@ -15,7 +17,7 @@ use crate::bridge::Bridge;
 use crate::protocol::{BackendKind, ResultFile};
 
 /// The folder inside the zip, and the zip's stem.
-const FOLDER: &str = "merged-model";
+pub const FOLDER: &str = "merged-model";
 
 /// What [`results`] shows.
 pub struct ResultsProps {
@@ -25,6 +27,8 @@ pub struct ResultsProps {
     pub link: Option<Link>,
     /// Whether recipe, models or seed changed since.
     pub outdated: bool,
+    /// Which type a GGUF file is to be of.
+    pub gguf_type: Option<GgufType>,
     /// Where the files are.
     pub bridge: Bridge,
     /// Where actions go.
@@ -47,11 +51,21 @@ pub fn results(props: &ResultsProps) -> Html {
                 <p class={if verdict == Verdict::Same { "note is-good" } else { "note is-error" }}>{ words::verdict(verdict) }</p>
             }
             <Take bridge={props.bridge.clone()} act={props.act.clone()} />
+            if is_offered(outcome) {
+                { gguf_row(&outcome.gguf, props.gguf_type, &props.bridge, &props.act) }
+            }
             { report(outcome) }
             <Share link={state::link_to(outcome).encode()} words={share_words(outcome)} />
             <h4 id="files-title">{ words::FILES }</h4>
             <Files outcome={props.outcome.clone()} bridge={props.bridge.clone()} />
         </section>
+    }
+}
+
+/// Saves the GGUF file, if there is one.
+pub fn save_gguf(bridge: &Bridge) {
+    if let Some(file) = bridge.gguf() {
+        files::save(&file, &format!("{FOLDER}.gguf"));
     }
 }
 

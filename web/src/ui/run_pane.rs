@@ -50,6 +50,7 @@ pub fn run_pane(props: &RunPaneProps) -> Html {
                     outcome: Shared(outcome.clone()),
                     link: state.link.as_ref().and_then(|opened| opened.link.clone().ok()),
                     outdated: is_outdated(state),
+                    gguf_type: state.gguf_type,
                     bridge: props.bridge.clone(),
                     act: props.act.clone(),
                 }) }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use merge_studio::model::Model;
+use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
 use merge_studio::recipe::{
     self, Checked, Link, LinkError, LinkInput, MethodInfo, Problem, Recipe, Repair, Severity, split_adapter,
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::agreement::{self, Agreement};
 use super::binding::{self, Bound, Question};
 use super::edit::{self, Edit};
-use super::merging::{Merging, Outcome, Started};
+use super::merging::{Gguf, Merging, Outcome, Started};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
 /// Everything that the page shows.
@@ -55,6 +56,8 @@ pub struct State {
     pub planning: Planning,
     /// What happens, and what came of it.
     pub merging: Merging,
+    /// The type of a GGUF file's matrices; `None` for that of the merge.
+    pub gguf_type: Option<GgufType>,
     /// The link that the page was opened with.
     pub link: Option<Opened>,
     /// What went wrong beside all this, newest last.
@@ -235,6 +238,12 @@ pub enum Action {
     Merge,
     Cancel,
     Discard,
+    /// Which type a GGUF file is to be of.
+    GgufType(Option<GgufType>),
+    /// The result as a GGUF file: it is written, unless there is one.
+    Gguf,
+    /// It is no longer wanted.
+    CancelGguf,
     OpenLink(Result<Link, LinkError>),
     LeaveLink,
     KeepLink,
@@ -263,6 +272,7 @@ impl State {
             gpu: GpuState::Probing,
             planning: Planning::Nothing,
             merging: Merging::Idle,
+            gguf_type: None,
             link: None,
             alerts: Vec::new(),
         };
@@ -303,6 +313,14 @@ impl State {
             Action::Merge => self.start(),
             Action::Cancel => self.merging.cancel(),
             Action::Discard => self.merging = Merging::Idle,
+            // The file of the type before stays until another is written: the browser may still be saving it.
+            Action::GgufType(dtype) => {
+                self.gguf_type = dtype;
+                self.merging.set_gguf(Gguf::None);
+            }
+            Action::Gguf if matches!(self.merging.gguf(), Gguf::Done(_)) => {}
+            Action::Gguf => self.merging.set_gguf(Gguf::Writing(0, None)),
+            Action::CancelGguf => self.merging.set_gguf(Gguf::None),
             Action::OpenLink(link) => self.open_link(link),
             Action::LeaveLink => {
                 if let Some((text, seed)) = self.link.take().and_then(|opened| opened.before) {

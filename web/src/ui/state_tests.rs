@@ -6,7 +6,9 @@ use merge_studio::recipe::{TokenizerSource, examples};
 use super::super::agreement::Agreement;
 use super::super::edit::Owner;
 use super::super::edit_slices::SliceEdit;
+use super::super::merging::Gguf;
 use super::*;
+use crate::protocol::{GgufEvent, GgufFailure};
 
 fn fresh() -> State {
     State::new(method::infos(), Saved::default())
@@ -397,4 +399,34 @@ fn a_refused_plan_keeps_its_reason_so_that_it_can_be_mended() {
     let error = PlanError::NothingToMerge;
     state.apply(Action::Heard(Event::PlanFailed { token, error: error.clone() }));
     assert_eq!(state.planning, Planning::Refused(Rc::new(error)));
+}
+
+#[test]
+fn a_gguf_file_is_written_from_a_result_and_goes_with_it() {
+    let mut state = planned();
+    state.apply(Action::Merge);
+    state.apply(Action::Heard(Event::Finished { files: Vec::new(), report: Box::default() }));
+    let gguf = |event| Action::Heard(Event::Gguf(event));
+    state.apply(Action::Gguf);
+    state.apply(gguf(GgufEvent::Progress { done: 1, total: 2 }));
+    assert_eq!(*state.merging.gguf(), Gguf::Writing(1, Some(2)));
+    state.apply(Action::CancelGguf);
+    state.apply(gguf(GgufEvent::Done { notices: Vec::new() }));
+    assert_eq!(*state.merging.gguf(), Gguf::None, "late news of a file that nobody wants any more");
+    state.apply(Action::Gguf);
+    state.apply(gguf(GgufEvent::Failed(GgufFailure::Refused("no tokenizer".to_owned()))));
+    assert_eq!(*state.merging.gguf(), Gguf::Failed(GgufFailure::Refused("no tokenizer".to_owned())));
+    state.apply(Action::Gguf);
+    state.apply(gguf(GgufEvent::Done { notices: Vec::new() }));
+    state.apply(Action::Gguf);
+    assert_eq!(*state.merging.gguf(), Gguf::Done(Vec::new()), "a file that is there is not written again");
+    state.apply(Action::GgufType(Some(GgufType::F32)));
+    assert_eq!(
+        (state.merging.gguf(), state.gguf_type),
+        (&Gguf::None, Some(GgufType::F32)),
+        "another type is another file"
+    );
+    state.apply(Action::Discard);
+    state.apply(Action::Gguf);
+    assert_eq!(*state.merging.gguf(), Gguf::None, "there is no result to write");
 }

@@ -2,6 +2,7 @@
 //!
 //! Enums of the engine that word themselves (`Display`) are used as they are.
 
+pub mod gguf;
 pub mod machine;
 pub mod model;
 pub mod recipe;

@@ -11,10 +11,10 @@ use merge_studio::plan::Plan;
 use merge_studio::run::{self, Bench, Limits, RunError, Sink, WriteError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
-use web_sys::{Blob, MessageEvent, MessagePort};
+use web_sys::{MessageEvent, MessagePort};
 
 use super::{hash, on_message};
-use crate::io::WebFile;
+use crate::io::StreamedFile;
 use crate::protocol::{GpuState, NoGpu};
 use crate::wire::{self, FromCompute, Inject, ToCompute};
 
@@ -42,7 +42,7 @@ struct Merge {
     number: u32,
     plan: Plan,
     limits: Limits,
-    sources: Vec<Vec<WebFile>>,
+    sources: Vec<Vec<StreamedFile>>,
     bench: Bench,
 }
 
@@ -133,10 +133,7 @@ impl Compute {
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
             ToCompute::Hash { merge, file } => spawn_local(async move {
                 let wanted = || self.merge_number.get() <= merge;
-                let sha256 = match WebFile::new(beside.unchecked_into::<Blob>()) {
-                    Ok(file) => hash::sha256(&file, wanted).await,
-                    Err(_) => None,
-                };
+                let sha256 = hash::sha256(&StreamedFile::new(beside.unchecked_into()), wanted).await;
                 self.tell(&FromCompute::Hashed { merge, file, sha256 });
             }),
         }
@@ -147,19 +144,15 @@ impl Compute {
         if let Some(gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
             self.gpu.replace(Some(gpu));
         }
-        WebFile::forget();
     }
 
     fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
         self.rest();
         self.merge_number.set(number);
         let inputs = files.unchecked_ref::<Array>().iter().map(|files| {
-            files.unchecked_into::<Array>().iter().map(|file| WebFile::new(file.unchecked_into())).collect()
+            files.unchecked_into::<Array>().iter().map(|file| StreamedFile::new(file.unchecked_into())).collect()
         });
-        let sources: Vec<Vec<WebFile>> = match inputs.collect::<Result<_, JsValue>>() {
-            Ok(sources) => sources,
-            Err(error) => return self.fail(number, RunError::Write(WriteError::Host(wire::words(&error)))),
-        };
+        let sources = inputs.collect();
         let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
         self.merge.replace(Some(Merge { number, plan, limits, sources, bench }));
     }

@@ -144,7 +144,6 @@ impl Desk {
             }
             Err(error) => Event::OpenFailed { id, error: OpenError::Model(error) },
         };
-        WebFile::forget();
         say(&event);
     }
 
@@ -162,7 +161,6 @@ impl Desk {
                 self.state.borrow_mut().tokenizers.insert(index, files);
             }
         }
-        WebFile::forget();
     }
 
     async fn merge(self: Rc<Self>, token: PlanToken, run_on: RunOn) {
@@ -227,7 +225,7 @@ impl Desk {
             let mut state = self.state.borrow_mut();
             let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
             let gpu = state.run_on != RunOn::Cpu && possible;
-            let mut merge = Merge::new(state.merges, plan.clone(), output, gpu, started, around)?;
+            let mut merge = Merge::new(state.merges, plan.clone(), output, state.workers, gpu, started, around)?;
             after.into_iter().flat_map(|(_, noted)| noted).for_each(|notice| merge.note(notice));
             (state.small, state.sources, state.merge) = (small, sources, Some(merge));
             Ok(())

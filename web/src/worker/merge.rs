@@ -19,8 +19,8 @@ use crate::protocol::{Progress, Report, RunNotice, StageAt};
 const KEEP: u64 = 128 << 20;
 /// Windows that all workers together may hold.
 const WINDOWS: u64 = 256 << 20;
-/// Sizes of one window of one input, in bytes: reads pay by the call, so large ones where memory allows.
-const WINDOW: std::ops::RangeInclusive<u64> = 1 << 20..=16 << 20;
+/// Sizes of one window of one input, in bytes.
+const WINDOW: std::ops::RangeInclusive<u64> = 1 << 20..=4 << 20;
 /// What a worker takes before it holds a weight.
 const WORKER: u64 = 12 << 20;
 /// Milliseconds that the rate is averaged over.
@@ -132,11 +132,12 @@ pub(super) struct Merge {
 }
 
 impl Merge {
-    /// A merge of which nothing is done. Writes the headers.
+    /// A merge for `workers` workers of which nothing is done. Writes the headers.
     pub(super) fn new(
         number: u32,
         plan: Rc<Plan>,
         mut output: Output,
+        workers: u32,
         gpu: bool,
         started: f64,
         around: Around,
@@ -147,7 +148,7 @@ impl Merge {
             header_crcs.push((0, file.header.len() as u64, crc32(&file.header)));
         }
         let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
-        for batch in run::batches(&plan) {
+        for batch in run::batches(&plan, workers as usize) {
             let (on_gpu, on_cpu): (Vec<_>, Vec<_>) =
                 batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
             gpus.extend((!on_gpu.is_empty()).then_some(on_gpu));

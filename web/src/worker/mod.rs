@@ -15,11 +15,11 @@ use std::collections::BTreeMap;
 
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent, MessagePort};
+use web_sys::{MessageEvent, MessagePort};
 
 use crate::io::WebFile;
 use crate::protocol::Event;
-use crate::wire::{self, Hello, Role};
+use crate::wire::{self, Hello, Role, scope};
 
 /// Waits for the page's first message and becomes what it says.
 pub fn start() {
@@ -32,7 +32,7 @@ pub fn start() {
         }
     });
     scope().set_onmessage(Some(first.unchecked_ref()));
-    say_loaded();
+    wire::say_loaded();
 }
 
 /// Files by their paths. Not collected: that would be sorted first, by code of its own for this type.
@@ -42,21 +42,9 @@ fn by_path(paths: Vec<String>, files: Vec<WebFile>) -> BTreeMap<String, WebFile>
     all
 }
 
-/// This worker's global scope.
-fn scope() -> DedicatedWorkerGlobalScope {
-    js_sys::global().unchecked_into()
-}
-
 /// Tells the page something.
 fn say(event: &Event) {
     wire::post(&scope(), event, None, None);
-}
-
-/// The page sends nothing before this: a message to a worker whose program is still loading would be lost.
-fn say_loaded() {
-    if let Err(error) = scope().post_message(&JsValue::NULL) {
-        web_sys::console::error_1(&error);
-    }
 }
 
 /// Calls `handle` with every message that comes in.

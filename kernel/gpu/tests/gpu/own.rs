@@ -3,8 +3,8 @@
 use merge_studio_gpu::Gpu;
 use merge_studio_kernel::cpu::Cpu;
 use merge_studio_kernel::{
-    BLOCK, Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap,
-    Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
+    BLOCK, Backend, BackendError, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms,
+    Overlap, Power, Precision, Query, Raw, Score, Space, TieHunt, Window,
 };
 use pollster::block_on;
 
@@ -51,8 +51,8 @@ fn a_large_tensor(gpu: &mut Gpu) {
     let case = fine_tunes((1 << 20) + 3 * BLOCK + 77);
     let (mut cpu, cut) = (Cpu::default(), 1 << 19);
     let wanted = [(0, Score::Magnitude, 300_000), (1, Score::Magnitude, 101), (0, Score::Variance, 200_000)];
-    let cuts = drive::select(gpu, &case, &wanted, cut).unwrap();
-    assert_eq!(cuts, drive::select(&mut cpu, &case, &wanted, cut).unwrap());
+    let cuts = drive::select(gpu, &case, &wanted, case.len as u64, cut).unwrap();
+    assert_eq!(cuts, drive::select(&mut cpu, &case, &wanted, case.len as u64, cut).unwrap());
     let masks: Vec<Mask> =
         cuts[..2].iter().map(|cut| Mask::Band { score: Score::Magnitude, from: *cut, above: Cut::NONE }).collect();
     for power in [Power::One, Power::Two] {
@@ -127,7 +127,7 @@ fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>)
     outcomes.extend([
         block_on(gpu.norms(&frame, Power::One, &[Mask::All], &mut window.alone(), &mut [Norms::default()])),
         block_on(gpu.overlap(&frame, &[Mask::All], &mut window.alone(), &mut [Overlap::default()])),
-        block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [vec![0; 1 << 11]])),
+        block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [Histogram::new(query.digit)])),
         block_on(gpu.ties(&frame, &mut window.alone(), &mut [hunt])),
     ]);
     outcomes
@@ -300,7 +300,8 @@ fn small_scales(gpu: &mut Gpu) {
     for (scale, refused) in [(0.0, false), (1e-3, false), (1e-40, true), (f64::INFINITY, true), (f64::NAN, true)] {
         let scales = [1.0, scale];
         let frame = Frame { row: 4, scales: &scales, ..INPUTS };
-        let outcome = block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [vec![0; 1 << 11]]));
+        let outcome =
+            block_on(gpu.histogram(&frame, &[query], &mut window.alone(), &mut [Histogram::new(query.digit)]));
         assert_eq!(outcome, if refused { Err(BackendError::UnsafeValues) } else { Ok(()) }, "{scale:e}");
     }
 }

@@ -222,9 +222,7 @@ pub fn merge_error(error: &MergeError) -> String {
     match error {
         MergeError::StalePlan => "Models or recipe changed just before the merge began. Press Merge again.".to_owned(),
         MergeError::NoSpace { short } => {
-            let short = short.map_or_else(String::new, |bytes| {
-                format!(" {} ({} bytes) are short.", numbers::bytes(bytes), numbers::grouped(bytes))
-            });
+            let short = short.map_or_else(String::new, self::short);
             format!(
                 "The browser gives no more room for the result.{short} Free disk space or close other private windows, then merge again; a smaller dtype needs less."
             )
@@ -239,6 +237,11 @@ pub fn merge_error(error: &MergeError) -> String {
             format!("A worker ran out of memory or died ({why}). Close other tabs, or run on the CPU, and merge again.")
         }
     }
+}
+
+/// How much room is short: a sentence that follows another one.
+pub fn short(bytes: u64) -> String {
+    format!(" {} ({} bytes) are short.", numbers::bytes(bytes), numbers::grouped(bytes))
 }
 
 /// What is merged before the output, and what room it takes.

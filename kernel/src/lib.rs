@@ -536,7 +536,7 @@ pub trait Backend {
         into: &mut [Histogram],
     ) -> Result<(), P::Error>;
 
-    /// Advances every hunt.
+    /// Advances every hunt. The pass ends where all of them are over.
     async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error>;
 
     /// Gives the pass its merged values, `mix.out.size()` bytes an element.

@@ -284,8 +284,8 @@ fn a_generation_is_never_of_two_different_bytes_and_lasts_while_inputs_are_kept(
     for method in ["linear", "slerp", "ties"] {
         let plan = plan(&recipe(method), &models, &binding, &BTreeMap::new(), &PlanOptions::default()).unwrap();
         let sources: Vec<Vec<&Vec<u8>>> = plan.inputs.iter().map(|input| vec![&inputs[input.model].1]).collect();
-        // One backend for all: what it saw of one job must not come again with another.
-        let mut backend = Suspicious::default();
+        // One backend and the same buffers for all: what it saw of one job must not come again with another.
+        let (mut backend, mut buffers) = (Suspicious::default(), Vec::new());
         for limits in [
             Limits { window: BLOCK, ..Limits::default() },
             Limits { keep: 0, window: BLOCK },

@@ -123,11 +123,8 @@ impl Gpu {
         // Dropped with all that is pending where anything fails: nothing outlives the pass.
         let mut flight: VecDeque<(Part, Pending)> = VecDeque::new();
         let mut counted = false;
-        while pass.next().await? {
+        while !work.is_over() && pass.next().await? {
             for part in pass.see(|window| work.parts(&window, self.binding))? {
-                if flight.len() >= work.most_in_flight() {
-                    self.land(&mut flight, pass, work).await?;
-                }
                 let pending = pass.see(|window| match work.call(&window, &part)? {
                     Some(call) => self.device.submit(&call).map(Some),
                     None => Ok(None),
@@ -136,6 +133,9 @@ impl Gpu {
                     self.device.counters.passes += u64::from(!counted);
                     counted = true;
                     flight.push_back((part, pending));
+                }
+                if flight.len() >= work.most_in_flight() {
+                    self.land(&mut flight, pass, work).await?;
                 }
             }
         }

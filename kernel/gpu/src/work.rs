@@ -15,7 +15,7 @@ use merge_studio_kernel::{
     Window,
 };
 
-/// Parts of windows that are on their way at a time: one is sent, one computed, one fetched.
+/// Parts of windows that are on their way at a time: one is sent, one computed, one fetched. The next window is read while two are.
 const IN_FLIGHT: usize = 3;
 
 /// What one submission does.
@@ -44,6 +44,11 @@ pub(super) trait Work {
     /// How many parts may be asked for before the first is answered.
     fn most_in_flight(&self) -> usize {
         IN_FLIGHT
+    }
+
+    /// Whether there is nothing left to ask, of any window.
+    fn is_over(&self) -> bool {
+        false
     }
 }
 
@@ -280,12 +285,6 @@ pub(super) struct Hunts<'a> {
     pub(super) hunts: Vec<TieHunt>,
 }
 
-impl Hunts<'_> {
-    fn open(hunt: &TieHunt) -> bool {
-        hunt.met < hunt.wanted
-    }
-}
-
 impl Work for Hunts<'_> {
     fn parts(&self, window: &Window<'_>, binding: u64) -> Result<Vec<Part>, BackendError> {
         let rows = self.hunts.len();
@@ -293,7 +292,7 @@ impl Work for Hunts<'_> {
     }
 
     fn call<'w>(&self, window: &Window<'w>, Part { chunk, .. }: &Part) -> Result<Option<Call<'w>>, BackendError> {
-        let open = || self.hunts.iter().filter(|hunt| Self::open(hunt));
+        let open = || self.hunts.iter().filter(|hunt| !hunt.over());
         let rows: Vec<_> = open()
             .map(|hunt| HuntRow {
                 source: self.frame.space.input_of(hunt.term) as u32,
@@ -315,7 +314,7 @@ impl Work for Hunts<'_> {
     }
 
     fn take(&mut self, Part { chunk, .. }: &Part, results: &[u8]) -> Option<Vec<u8>> {
-        let open = self.hunts.iter_mut().filter(|hunt| Self::open(hunt));
+        let open = self.hunts.iter_mut().filter(|hunt| !hunt.over());
         for (hunt, answer) in open.zip(results.chunks_exact(8)) {
             let mut answer = words(answer);
             let (met, end) = (answer.next().unwrap_or(0), answer.next().unwrap_or(0));
@@ -328,6 +327,10 @@ impl Work for Hunts<'_> {
     /// How many ties are wanted of a part depends on those before.
     fn most_in_flight(&self) -> usize {
         1
+    }
+
+    fn is_over(&self) -> bool {
+        self.hunts.iter().all(TieHunt::over)
     }
 }
 

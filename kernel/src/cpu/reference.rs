@@ -344,7 +344,7 @@ impl Backend for Reference {
     }
 
     async fn ties<P: Pass>(&mut self, frame: &Frame<'_>, pass: &mut P, hunts: &mut [TieHunt]) -> Result<(), P::Error> {
-        while pass.next().await? {
+        while !hunts.iter().all(TieHunt::over) && pass.next().await? {
             pass.see(|window| at_width!(frame, ties(frame, &window, hunts)));
         }
         Ok(())

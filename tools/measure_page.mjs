@@ -9,7 +9,9 @@
  */
 
 import { execFileSync, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { chromium } from "@playwright/test";
@@ -56,13 +58,15 @@ async function served() {
   while (!(await fetch(`http://127.0.0.1:${PORT}/`).catch(() => undefined))) await new Promise((done) => setTimeout(done, 50));
 }
 
-/** One merge in a browser of its own. */
+/** One merge in a browser of its own, whose private files are on disk as a person's are: a private window keeps them in another process. */
 async function measure(run) {
-  const browser = await chromium.launch({
+  const profile = mkdtempSync(join(tmpdir(), "merge-studio-profile-"));
+  const browser = await chromium.launchPersistentContext(profile, {
+    acceptDownloads: true,
     executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
     args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
   });
-  const page = await browser.newPage({ acceptDownloads: true });
+  const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${PORT}/`);
   const region = (name) => page.getByRole("region", { name });
   const give = async (button, files) => {
@@ -97,6 +101,7 @@ async function measure(run) {
     await (await download).saveAs(values.save);
   }
   await browser.close();
+  rmSync(profile, { recursive: true, force: true });
 }
 
 const server = spawn("node", ["tests/e2e/server.mjs", String(PORT), values.dist], { stdio: "inherit" });

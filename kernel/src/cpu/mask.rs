@@ -62,6 +62,7 @@ fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
         u32x4, u32x4_add, u32x4_extract_lane, u32x4_shuffle, u32x4_splat, u64x2_extmul_high_u32x4,
         u64x2_extmul_low_u32x4, v128, v128_xor,
     };
+    use std::hint::black_box;
 
     use crate::{PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL};
 
@@ -71,7 +72,6 @@ fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
         (u32x4_shuffle::<0, 2, 4, 6>(first, last), u32x4_shuffle::<1, 3, 5, 7>(first, last))
     }
 
-    let [first_by, third_by] = PHILOX_MULTIPLIERS.map(|word| u32x4_splat(word));
     let [grow_0, grow_1] = PHILOX_WEYL.map(|word| u32x4_splat(word));
     let (low, high) = ((first / 4) as u32, (first >> 34) as u32);
     for (group, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
@@ -80,6 +80,8 @@ fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
         let mut counter = [low, u32x4_splat(high), u32x4_splat(coin.stream[0]), u32x4_splat(coin.stream[1])];
         let [mut key_0, mut key_1] = coin.key.map(|word| u32x4_splat(word));
         for _ in 0..PHILOX_ROUNDS {
+            // Hidden: LLVM would widen the constants, and then find no product of 32 by 32 bits either.
+            let [first_by, third_by] = PHILOX_MULTIPLIERS.map(|word| black_box(u32x4_splat(word)));
             let (first_low, first_high) = products(counter[0], first_by);
             let (third_low, third_high) = products(counter[2], third_by);
             counter = [

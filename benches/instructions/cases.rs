@@ -96,11 +96,10 @@ impl Models {
 fn mix(models: u64, dtype: Float, space: Space, mask: Mask, combine: Combine) -> Work {
     let models = Models::new(models, dtype);
     let mix = Mix { masks: vec![mask; space.terms(models.bytes.len())], combine, out: dtype };
-    let (mut cpu, mut bytes) = (Cpu::default(), Vec::with_capacity(LEN * dtype.size()));
+    let mut cpu = Cpu::default();
     Box::new(move || {
-        bytes.clear();
         let frame = Frame::new(Precision::F32, space);
-        models.each(|window| block_on(cpu.mix_window(&frame, &mix, window, &mut bytes)).expect(DECLINES));
+        models.each(|window| drop(block_on(cpu.mix_window(&frame, &mix, window)).expect(DECLINES)));
     })
 }
 

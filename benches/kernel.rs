@@ -36,7 +36,7 @@ fn mixes(criterion: &mut Criterion) {
         let masks = vec![mask; space.terms(inputs.len())];
         let frame = Frame::new(Precision::F32, space);
         let mix = Mix { masks, combine, out };
-        let (mut cpu, mut bytes) = (Cpu::default(), Vec::new());
+        let mut cpu = Cpu::default();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 black_box(block_on(cpu.mix_window(&frame, &mix, window(inputs))).expect("the CPU declines nothing"));

@@ -85,16 +85,66 @@ fn gradients_run_along_the_numbers_in_names_where_mergekit_takes_the_first_value
     }
 }
 
-/// A known difference: with --tensor-union mergekit-pytorch merges what there is.
+/// What mergekit-pytorch makes with --tensor-union; without it, it stops at the first tensor that is missing.
 #[test]
-fn a_checkpoint_that_lacks_whole_blocks_is_refused() {
+fn bare_checkpoints_that_lack_whole_blocks_are_merged_where_they_have_them() {
     let folder = tempfile::tempdir().unwrap();
     two_files(folder.path());
-    file(&folder.path().join("c.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 1.0)]);
-    let recipe = "models:\n- model: a.safetensors\n  parameters: {weight: 1}\n- model: c.safetensors\n  parameters: {weight: 1}\nmerge_method: linear\n";
+    file(&folder.path().join("c.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 5.0), ("stem", &[1, 1, 4], 5.0)]);
+    file(&folder.path().join("z.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 0.5), ("stem", &[1, 1, 4], 0.5)]);
+    let linear = |first: &str, second: &str| {
+        format!(
+            "models:\n- {{model: {first}, parameters: {{weight: 0.25}}}}\n- {{model: {second}, parameters: {{weight: 0.75}}}}\nmerge_method: linear\n"
+        )
+    };
+    for (recipe, shared) in [(linear("a", "c"), 4.0), (linear("c", "a"), 2.0)] {
+        let (said, code) = merge(folder.path(), &recipe);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(
+            said.contains("net.1.conv is missing from c") && said.contains("net.2.conv is missing from c"),
+            "{said}"
+        );
+        let expected = [("net.0.conv", shared), ("net.1.conv", 1.0), ("net.2.conv", 1.0), ("stem", shared)];
+        assert_eq!(made(folder.path()), expected.map(|(name, value)| (name.to_owned(), value)));
+    }
+    let on = |base: &str| {
+        format!(
+            "base_model: {base}\nmodels:\n- {{model: a, parameters: {{weight: 0.5}}}}\n- {{model: c, parameters: {{weight: 0.25}}}}\nmerge_method: task_arithmetic\n"
+        )
+    };
+    let (said, code) = merge(folder.path(), &on("b"));
+    assert_eq!(code, Some(0), "{said}");
+    let expected = [("net.0.conv", 2.5), ("net.1.conv", 2.0), ("net.2.conv", 2.0), ("stem", 2.5)];
+    assert_eq!(made(folder.path()), expected.map(|(name, value)| (name.to_owned(), value)));
+    let (said, code) = merge(folder.path(), &on("z"));
+    assert!(code == Some(4) && said.contains("net.1.conv is in a but not in the base z"), "{said}");
+}
+
+/// The deepest one's, whichever of them gives the output's order.
+#[test]
+fn gradients_of_bare_checkpoints_of_unequal_depth_run_along_all_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    file(&folder.path().join("c.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 5.0)]);
+    let recipe = "models:\n- {model: c}\n- {model: a}\n- {model: b, parameters: {weight: 1}}\nparameters: {weight: [1, 3, 7]}\nmerge_method: linear\n";
+    let (said, code) = merge(folder.path(), recipe);
+    assert_eq!(code, Some(0), "{said}");
+    // The shares of a are 1, 3 and 7 along the blocks, and b's are 1.
+    let expected = [("net.0.conv", 3.0), ("net.1.conv", 1.5), ("net.2.conv", 1.25), ("stem", 2.0)];
+    assert_eq!(made(folder.path()), expected.map(|(name, value)| (name.to_owned(), value)));
+}
+
+#[test]
+fn a_bare_checkpoint_is_as_deep_as_a_model_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    let model = folder.path().join("m");
+    file(&model.join("model.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 1.0)]);
+    fs::write(model.join("config.json"), r#"{"num_hidden_layers": 1}"#).unwrap();
+    let recipe = "models: [{model: m}, {model: a}]\nparameters: {weight: 1}\nmerge_method: linear\n";
     let (said, code) = merge(folder.path(), recipe);
     assert_eq!(code, Some(4));
-    assert!(said.contains("a.safetensors has 3 layers and c.safetensors has 1"), "{said}");
+    assert!(said.contains("m has 1 layers and a has 3"), "{said}");
 }
 
 #[test]

@@ -484,6 +484,20 @@ fn plan_shows_every_tensor_and_writes_nothing() {
 }
 
 #[test]
+fn a_tokenizer_that_cannot_be_written_is_told_before_the_merge() {
+    let bench = Bench::new();
+    // A token without a row is taken out, and the merges that made it with it: here one is no merge.
+    let tokenizer = r#"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 96}, "merges": [["a"]]}}"#;
+    fs::write(bench.path("base/tokenizer.json"), tokenizer).unwrap();
+    bench.recipe("r.yml", &(recipe("ties") + "tokenizer_source: base\n"));
+    for run in [bench.merge("r.yml", "out", &[]), bench.run(&["plan", "r.yml"])] {
+        assert!(!run.err.contains("Merging on"), "{}", run.err);
+        run.fails(4, &["tokenizer.json"]);
+    }
+    assert_eq!(bench.names(), ["r.yml"]);
+}
+
+#[test]
 fn inspect_and_methods_speak_to_people_and_to_programs() {
     let bench = Bench::new();
     let text = bench.run(&["inspect", "one", "--tensors"]).ok().out;

@@ -221,3 +221,65 @@ fn a_failure_midway_leaves_nothing() {
     assert!(said.contains("holds integers that differ between x and two"), "{said}");
     assert_eq!(bench.names(), ["one", "r.yml", "two"]);
 }
+
+/// Names of everything in a folder and below it, hidden ones too.
+#[cfg(unix)]
+fn below(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    // What vanishes meanwhile is not there.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        names.extend(below(&entry.path()).into_iter().map(|inner| format!("{name}/{inner}")));
+        names.push(name);
+    }
+    names.sort();
+    names
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_stage_leaves_nothing_and_what_was_there_before_stays() {
+    let stage = |name: &str, models: &str| format!("name: {name}\nmodels: {models}\nmerge_method: karcher\n");
+    let text = [
+        stage("x", "[{model: one}, {model: two}]"),
+        stage("y", "[{model: x}, {model: two}]"),
+        "models: [{model: x}, {model: y}]\nmerge_method: karcher\n".to_owned(),
+    ];
+    let bench = Bench::new(&[("r.yml", &text.join("---\n"))]);
+    for (name, value) in [("one", 1.0_f32), ("two", 2.0)] {
+        // Large enough for every stage to be met in its middle.
+        let bytes = value.to_le_bytes().repeat(12_000_000);
+        let view = TensorView::new(Dtype::F32, vec![3000, 4000], &bytes).unwrap();
+        fs::create_dir(bench.path(name)).unwrap();
+        fs::write(bench.path(name).join("model.safetensors"), safetensors::serialize([("w", view)], None).unwrap())
+            .unwrap();
+    }
+    // An earlier output, which would be replaced.
+    fs::create_dir(bench.path("out")).unwrap();
+    fs::write(bench.path("out/merge-studio.json"), "earlier").unwrap();
+    let before = below(bench.0.path());
+    for stage in [0, 1] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_merge-studio"))
+            .args(["merge", "r.yml", "out", "--device", "cpu", "--threads", "1"])
+            .current_dir(bench.0.path())
+            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let folder = format!(".out.stages-{}/{stage}/model.safetensors", child.id());
+        while !bench.path(&folder).exists() {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+            std::thread::yield_now();
+        }
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.code() == Some(130) && said.contains("interrupted; nothing unfinished was kept"),
+            "{said}"
+        );
+        assert!(said.contains(&format!("Stage {} of 2", stage + 1)), "{said}");
+        assert_eq!(below(bench.0.path()), before);
+        assert_eq!(fs::read_to_string(bench.path("out/merge-studio.json")).unwrap(), "earlier");
+    }
+}

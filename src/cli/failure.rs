@@ -27,7 +27,7 @@ impl Failure {
             Self::Usage(error) => (2, error),
             Self::Recipe(error) => (3, error),
             Self::Model(error) => (4, error),
-            Self::Interrupted => (130, anyhow::anyhow!("interrupted; nothing was kept")),
+            Self::Interrupted => (130, anyhow::anyhow!("interrupted; nothing unfinished was kept")),
         };
         eprintln!("{} {error:#}", style("error:").for_stderr().red().bold());
         ExitCode::from(code)

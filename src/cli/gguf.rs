@@ -1,16 +1,20 @@
 //! `gguf`: a model folder in, one file for llama.cpp out.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use merge_studio::format::Source;
 use merge_studio::model::{Folder, Model};
 use merge_studio::output::gguf::{self, GgufError, GgufPlan, GgufType, Texts};
+use merge_studio::output::{self, Content, SmallFile};
 
 use super::failure::{Failure, warn};
 use super::files::{FileSource, STOP, WeightFiles};
-use super::merge::{INTERRUPTED, sha256, stop_on_interrupt};
+use super::merge::{INTERRUPTED, Prepared, sha256, stop_on_interrupt};
 use super::progress::Progress;
 use super::publish::FileDraft;
 use super::{GgufArgs, GgufKind, models, words};
@@ -25,13 +29,40 @@ pub(super) fn gguf(args: &GgufArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Plans the file of an opened model, or says why there is none.
-pub(super) fn prepare(folder: &Folder<FileSource>, model: &Model, kind: GgufKind) -> Result<GgufPlan, Failure> {
+/// Plans the file of a model, or says why there is none.
+fn prepare<S: Source>(folder: &Folder<S>, model: &Model, kind: GgufKind) -> Result<GgufPlan, Failure> {
     let texts = pollster::block_on(Texts::read(folder));
     texts
         .and_then(|texts| gguf::plan(model, &texts, kind.dtype()))
         .with_context(|| format!("{} cannot be written as GGUF", model.name))
         .map_err(Failure::Model)
+}
+
+/// Plans the file of a merge's output before anything is merged, or says why there will be none.
+pub(super) fn foresee(prepared: &Prepared, out: &Path) -> Result<(), Failure> {
+    let Prepared { opened, stages, plan, small, .. } = prepared;
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let model = output::foresee(&name, plan, small, &opened.models, &opened.tokenizers);
+    let (model, _) = model.map_err(|error| Failure::Model(error.into()))?;
+    let mut made: Vec<BTreeMap<String, Vec<u8>>> = Vec::new();
+    for (plan, small) in stages.iter().map(|stage| (&stage.plan, &stage.small)).chain([(plan, small)]) {
+        let bytes = |file: &SmallFile| match &file.content {
+            Content::Bytes(bytes) => Ok(bytes.clone()),
+            Content::CopyOf { input, file } => {
+                let model = plan.inputs[*input].model;
+                match opened.folders.get(model) {
+                    Some(folder) => {
+                        fs::read(&folder.files[file].path).with_context(|| format!("{file} cannot be read"))
+                    }
+                    None => Ok(made[model - opened.folders.len()][file].clone()),
+                }
+            }
+        };
+        let files = small.files.iter().map(|file| Ok((file.name.clone(), bytes(file)?)));
+        made.push(files.collect::<anyhow::Result<_>>().map_err(Failure::Model)?);
+    }
+    let files = made.pop().unwrap_or_default();
+    prepare(&Folder { name: name.into_owned(), files }, &model, GgufKind::Auto).map(|_| ())
 }
 
 /// Writes the file; gives the lines that say what it is.

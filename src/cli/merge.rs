@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, anyhow, bail};
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
-use merge_studio::output::{self, Content, SmallFile, StagePlan, Staged, output_hash};
+use merge_studio::output::{self, Content, SmallFile, SmallFiles, StagePlan, Staged, output_hash};
 use merge_studio::plan::{self, Plan, PlanOptions};
 use merge_studio::recipe::{Link, LinkInput};
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub(super) struct Prepared {
     /// What is merged before it.
     pub(super) stages: Vec<StagePlan>,
     pub(super) plan: Plan,
+    /// The files beside the output's weights.
+    pub(super) small: SmallFiles,
 }
 
 /// What takes time once the last weight is written, in seconds.
@@ -77,7 +79,10 @@ pub(super) fn prepare(
     for notice in &plan.notices {
         warn(words::plan_notice(notice));
     }
-    Ok(Prepared { loaded, opened, stages, plan })
+    let small = output::small_files(&plan, &loaded.recipe, &opened.models, &opened.tokenizers);
+    let small = small.map_err(|error| Failure::Model(error.into()))?;
+    small.notices.iter().for_each(warn);
+    Ok(Prepared { loaded, opened, stages, plan, small })
 }
 
 pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
@@ -96,12 +101,12 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::Usage(anyhow!("name a recipe, or give a link with --from-link"))),
     };
-    // Before there is anything that an interrupted merge would leave behind.
+    if let Some(file) = &args.gguf {
+        FileDraft::new(file, args.force, &[]).map_err(Failure::Usage)?;
+        gguf::foresee(&prepared, &args.out)?;
+    }
     stop_on_interrupt().map_err(Failure::Merge)?;
     let draft = Draft::new(&args.out, args.force, &prepared.opened.paths).map_err(Failure::Usage)?;
-    if let Some(file) = &args.gguf {
-        check_gguf(file, args.force, &prepared)?;
-    }
 
     let expected = link.and_then(|link| link.output);
     let written = write_all(args, &mut prepared, draft.folder(), expected.is_some());
@@ -141,16 +146,6 @@ pub(super) fn merge(args: &MergeArgs) -> Result<(), Failure> {
     written.map(|_| ())
 }
 
-/// Looks before the merge at what can be seen by then: whether the file may be made, and whether the model that gives the output
-/// its configuration and tokenizer can be written as GGUF.
-fn check_gguf(file: &Path, force: bool, prepared: &Prepared) -> Result<(), Failure> {
-    FileDraft::new(file, force, &[]).map_err(Failure::Usage)?;
-    let donor = prepared.plan.inputs[prepared.plan.donor].model;
-    // The result of a stage is not there yet.
-    let Some(folder) = prepared.opened.folders.get(donor) else { return Ok(()) };
-    gguf::prepare(folder, &prepared.opened.models[donor], GgufKind::Auto).map(|_| ())
-}
-
 /// Makes the stages, and writes every file of the output to `folder`; gives what was counted, the files' SHA-256 by name, and what the
 /// disk and the hashes took.
 fn write_all(
@@ -164,11 +159,9 @@ fn write_all(
         Some(scratch) => stages::make(args, prepared, scratch, to_compare)?,
         None => Tally::default(),
     };
-    let Prepared { loaded, opened, plan, .. } = &*prepared;
+    let Prepared { opened, plan, small, .. } = &*prepared;
     let (files, merged) = write_weights(args, plan, opened, folder, to_compare)?;
     tally.join(merged);
-    let small = output::small_files(plan, &loaded.recipe, &opened.models, &opened.tokenizers)?;
-    small.notices.iter().for_each(warn);
     write_small(&small.files, plan, opened, folder)?;
     let written = Instant::now();
     files.sync()?;

@@ -26,7 +26,7 @@ mod tokenizer;
 pub mod zip;
 
 pub use ledger::ledger;
-pub use stages::{StagePlan, Staged, plan_all};
+pub use stages::{StagePlan, Staged, foresee, plan_all};
 pub use template::TemplateError;
 pub use tokenizer::FilesNotice;
 

@@ -61,8 +61,9 @@ pub fn plan_all(
         let mut small =
             small_files(&plan, &stage.recipe, &models, &tokenizers).map_err(|error| about(error.to_string()))?;
         let fingerprint = fingerprint(&stage.recipe, &plan);
-        let outcome = outcome(&stage.name, &fingerprint, &plan, &small, &models, &tokenizers);
-        let (model, files) = outcome.map_err(|error| about(error.to_string()))?;
+        let foreseen = foresee(&stage.name, &plan, &small, &models, &tokenizers);
+        let (mut model, files) = foreseen.map_err(|error| about(error.to_string()))?;
+        model.fingerprint.clone_from(&fingerprint);
         models.push(model);
         // Where no tokenizer was wanted, none is.
         if !tokenizers.is_empty() {
@@ -117,10 +118,13 @@ fn fingerprint(recipe: &Recipe, plan: &Plan) -> String {
     hex(&hash.finalize())
 }
 
-/// The model that `plan` makes, as it will be when it is opened, and the files of its tokenizer.
-fn outcome(
+/// The model that `plan` makes with the files in `small`, as it will be when it is opened, and the files of its tokenizer. Its
+/// fingerprint is empty: that is the weights'.
+///
+/// # Errors
+/// Its config.json is none.
+pub fn foresee(
     name: &str,
-    fingerprint: &str,
     plan: &Plan,
     small: &SmallFiles,
     models: &[Model],
@@ -134,7 +138,7 @@ fn outcome(
         family: Family::Generic,
         companions: BTreeMap::new(),
         vocabulary: None,
-        fingerprint: fingerprint.to_owned(),
+        fingerprint: String::new(),
         notices: Vec::new(),
         adapter: None,
     };

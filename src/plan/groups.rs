@@ -167,10 +167,14 @@ pub(super) fn groups<'a>(
     Ok(groups)
 }
 
-/// The depth that all members share.
+/// The depth that all members share. Bare checkpoints have none: each may lack whole layers, as it may lack a tensor.
 fn even_layers(members: &[Member<'_>], inputs: &[Input<'_>], section: Section<'_>) -> Result<u64, PlanError> {
-    let mut depths =
-        members.iter().map(|member| &inputs[member.input]).map(|input| (input, section.layers(input.model)));
+    let inputs = members.iter().map(|member| &inputs[member.input]);
+    let all_bare = inputs.clone().all(|input| input.model.config.is_none());
+    let mut depths = inputs.map(|input| (input, section.layers(input.model)));
+    if all_bare {
+        return Ok(depths.map(|(_, layers)| layers).max().unwrap_or(0));
+    }
     let Some((first, first_layers)) = depths.next() else { return Ok(0) };
     match depths.find(|(_, layers)| *layers != first_layers) {
         None => Ok(first_layers),

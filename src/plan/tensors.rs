@@ -103,9 +103,8 @@ pub(super) fn wanted<'g, 'a>(
     if !sliced {
         // Embeddings, final norm and head stand at t = 0; so says mergekit, also of the end.
         let model = inputs[donor].model;
-        let layers = section.layers(model);
         let t = |name: &str| match section.place(model, name) {
-            Place::Layer(layer) => position(layer, layers),
+            Place::Layer(layer) => position(layer, first.layers),
             _ => 0.0,
         };
         stretch(first, usize::MAX, None, &t, &|_, _| true);

@@ -22,7 +22,7 @@ pub use complete::{Completion, complete};
 pub use describe::{BaseUse, DefaultValue, MethodInfo, ParameterInfo, ParameterKind, Scope};
 pub use examples::{Example, examples};
 pub use link::{Link, LinkError, LinkInput};
-pub use problem::{Expected, Feature, Fix, FixKind, Found, Place, Problem, ProblemKind, Severity};
+pub use problem::{Expected, Fix, FixKind, Found, Place, Problem, ProblemKind, Severity};
 pub use repair::{RefusedReason, Repair, RepairKind, RepairNote, repair};
 pub use setting::{Setting, Settings, Value};
 pub use span::{Edit, Span};

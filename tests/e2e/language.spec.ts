@@ -138,6 +138,53 @@ test("vocabularies of unequal size are refused with buttons that align them", as
   expect(readCheckpoint(fileNamed(files, "model.safetensors")).tensors.get("model.embed_tokens.weight")?.shape).toEqual([104, 128]);
 });
 
+/** A demo model two of whose tokens have each other's id: as many rows, another meaning. */
+function writeSwapped(from: string, folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  for (const name of ["config.json", "model.safetensors", "tokenizer_config.json"]) {
+    writeFileSync(join(folder, name), readFileSync(join(DEMO, from, name)));
+  }
+  const tokenizer = JSON.parse(readFileSync(join(DEMO, from, "tokenizer.json")).toString());
+  const vocab: Record<string, number> = tokenizer.model.vocab;
+  const added = new Set(tokenizer.added_tokens.map(({ id }: { id: number }) => id));
+  const [one, other] = Object.keys(vocab).filter((token) => !added.has(vocab[token])) as [string, string];
+  [vocab[one], vocab[other]] = [vocab[other]!, vocab[one]!];
+  writeFileSync(join(folder, "tokenizer.json"), JSON.stringify(tokenizer));
+}
+
+test("tokenizers that differ are warned of with buttons that align them, and then the bytes are the command line's", async ({ page }) => {
+  const models = temporary();
+  writeSwapped("demo-reverse", join(models, "swapped"));
+  mkdirSync(join(models, "demo-sort"));
+  for (const name of ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]) {
+    writeFileSync(join(models, "demo-sort", name), readFileSync(join(DEMO, "demo-sort", name)));
+  }
+  const recipe = UNEQUAL.replace("short", "swapped");
+  const studio = new Studio(page);
+  await studio.open();
+  for (const name of ["swapped", "demo-sort"]) await studio.addFolder(join(models, name));
+  await studio.openRecipe(recipe);
+  await studio.runOn("CPU");
+  const warning = studio.run.getByText("The tokenizer of demo-sort differs from the base's");
+  await expect(warning).toBeVisible();
+  // It is a warning: what is asked for is merged.
+  await studio.merge();
+  expectSameFiles(await studio.zip(), mergeByCommandLine(recipe, models));
+  for (const [button, source] of [["Align vocabularies (union)", "union"], ["Keep the base's vocabulary", "base"]] as const) {
+    await studio.recipe.getByRole("combobox", { name: "Tokenizer" }).selectOption("");
+    await expect(warning).toBeVisible();
+    await studio.run.getByRole("button", { name: button }).click();
+    await expect(studio.recipe.getByRole("combobox", { name: "Tokenizer" })).toHaveValue(source);
+    await expect(warning).toHaveCount(0);
+    await expect(studio.run.getByRole("button", { name: button })).toHaveCount(0);
+    await studio.merge();
+    const files = await studio.zip();
+    const written = fileNamed(files, "mergekit_config.yml").toString();
+    expect(written).toContain(`source: ${source}`);
+    expectSameFiles(files, mergeByCommandLine(written, models));
+  }
+});
+
 test("a LoRA adapter is put on a model in the form, and the bytes are the command line's", async ({ page }) => {
   const models = temporary();
   writeLora(join(models, "tiny-lora"));

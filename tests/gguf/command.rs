@@ -91,3 +91,42 @@ fn a_merge_writes_the_file_of_its_output_or_says_beforehand_that_it_cannot() {
     assert!(text.contains("no tokenizer.json"), "{text}");
     assert_eq!(names(place), ["again.gguf", "one", "out", "out.gguf", "r.yml", "two"]);
 }
+
+#[test]
+fn whether_a_result_of_stages_can_be_written_is_seen_before_anything_is_merged() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let mut made = Made::new("LlamaForCausalLM");
+    put(&made, &place.join("one"));
+    made.put("model.norm.weight", &[crate::WIDTH]);
+    put(&made, &place.join("two"));
+    let half = "models:\n- {model: one, parameters: {weight: 0.5}}\n- {model: two, parameters: {weight: 0.5}}\n";
+    let text = format!(
+        "name: x\nmerge_method: linear\n{half}---\nname: y\nmerge_method: passthrough\nmodels: [{{model: x}}]\n---\nmerge_method: slerp\nbase_model: y\nmodels: [{{model: y}}, {{model: two}}]\nparameters: {{t: 0.5}}\ndtype: bfloat16\n"
+    );
+    fs::write(place.join("r.yml"), text).unwrap();
+    let merge = |out: &str, code: i32| {
+        let file = format!("{out}.gguf");
+        said(&run(place, &["merge", "r.yml", out, "--device", "cpu", "--gguf", &file]), code)
+    };
+    let text = merge("out", 0);
+    assert!(text.contains("Stage 2 of 2") && text.contains("out.gguf: llama, BF16, 21 tensors"), "{text}");
+    said(&run(place, &["gguf", "out", "again.gguf"]), 0);
+    assert_eq!(fs::read(place.join("out.gguf")).unwrap(), fs::read(place.join("again.gguf")).unwrap());
+
+    let there = ["again.gguf", "one", "out", "out.gguf", "r.yml", "two"];
+    // The first stage's donor gives the tokenizer to all that come after it.
+    fs::rename(place.join("one/tokenizer.json"), place.join("one/other.json")).unwrap();
+    let text = merge("more", 4);
+    assert!(text.contains("more cannot be written as GGUF: there is no tokenizer.json"), "{text}");
+    assert!(!text.contains("Stage"), "{text}");
+    assert_eq!(names(place), there);
+    fs::rename(place.join("one/other.json"), place.join("one/tokenizer.json")).unwrap();
+    // What no donor shows: a tensor that only another input brings.
+    made.put("model.extra.weight", &[crate::WIDTH]);
+    put(&made, &place.join("two"));
+    let text = merge("more", 4);
+    assert!(text.contains("llama has no place for the tensor model.extra.weight"), "{text}");
+    assert!(!text.contains("Stage"), "{text}");
+    assert_eq!(names(place), there);
+}

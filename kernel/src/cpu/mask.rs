@@ -2,7 +2,9 @@
 
 use super::block::{Block, Span};
 use super::real::{Bits, Real};
-use crate::{BLOCK, Coin, Cut, philox};
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use crate::philox;
+use crate::{BLOCK, Coin, Cut};
 
 /// Zeroes the elements of `term` that are not in the cut (or, where `KEEP` is false, those that are). They are ranked by `by`, or by
 /// their own magnitude.
@@ -43,12 +45,57 @@ pub(super) fn flip<R: Real>(coin: &Coin, span: Span, term: &mut Block<R>) {
 }
 
 /// The words of the block whose first element is `first`. Counters differ in their low word only: LLVM makes them lanes.
-#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
 fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
     // `first` is a multiple of BLOCK, so that the low word does not wrap within a block.
     let (low, high) = ((first / 4) as u32, (first >> 34) as u32);
     for (lane, words) in words.iter_mut().enumerate() {
         *words = philox([low + lane as u32, high, coin.stream[0], coin.stream[1]], coin.key);
+    }
+}
+
+/// The same, four counters at a time: LLVM does not find WebAssembly's products of 32 by 32 bits, and its own of 64 by 64 are slow.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+fn draw(coin: &Coin, first: u64, words: &mut [[u32; 4]; BLOCK / 4]) {
+    use std::arch::wasm32::{
+        u32x4, u32x4_add, u32x4_extract_lane, u32x4_shuffle, u32x4_splat, u64x2_extmul_high_u32x4,
+        u64x2_extmul_low_u32x4, v128, v128_xor,
+    };
+
+    use crate::{PHILOX_MULTIPLIERS, PHILOX_ROUNDS, PHILOX_WEYL};
+
+    /// Low and high halves of the products of every lane.
+    fn products(lanes: v128, by: v128) -> (v128, v128) {
+        let (first, last) = (u64x2_extmul_low_u32x4(lanes, by), u64x2_extmul_high_u32x4(lanes, by));
+        (u32x4_shuffle::<0, 2, 4, 6>(first, last), u32x4_shuffle::<1, 3, 5, 7>(first, last))
+    }
+
+    let [first_by, third_by] = PHILOX_MULTIPLIERS.map(|word| u32x4_splat(word));
+    let [grow_0, grow_1] = PHILOX_WEYL.map(|word| u32x4_splat(word));
+    let (low, high) = ((first / 4) as u32, (first >> 34) as u32);
+    for (group, words) in words.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        // Lane i belongs to counter i.
+        let low = u32x4_add(u32x4_splat(low + 4 * group as u32), u32x4(0, 1, 2, 3));
+        let mut counter = [low, u32x4_splat(high), u32x4_splat(coin.stream[0]), u32x4_splat(coin.stream[1])];
+        let [mut key_0, mut key_1] = coin.key.map(|word| u32x4_splat(word));
+        for _ in 0..PHILOX_ROUNDS {
+            let (first_low, first_high) = products(counter[0], first_by);
+            let (third_low, third_high) = products(counter[2], third_by);
+            counter = [
+                v128_xor(v128_xor(third_high, counter[1]), key_0),
+                third_low,
+                v128_xor(v128_xor(first_high, counter[3]), key_1),
+                first_low,
+            ];
+            (key_0, key_1) = (u32x4_add(key_0, grow_0), u32x4_add(key_1, grow_1));
+        }
+        *words = [
+            counter.map(|lanes| u32x4_extract_lane::<0>(lanes)),
+            counter.map(|lanes| u32x4_extract_lane::<1>(lanes)),
+            counter.map(|lanes| u32x4_extract_lane::<2>(lanes)),
+            counter.map(|lanes| u32x4_extract_lane::<3>(lanes)),
+        ];
     }
 }
 

@@ -298,7 +298,7 @@ impl Backend for Cpu {
 
     fn digits(&self, precision: Precision, elements: u64) -> Digits {
         // In a small tensor, going through all counters of a wide digit would cost more than another pass.
-        if elements < 1 << 16 { narrow_digits(precision) } else { wide_digits(precision) }
+        if elements < 1 << 18 { narrow_digits(precision) } else { wide_digits(precision) }
     }
 
     async fn histogram<P: Pass>(

@@ -1,6 +1,7 @@
 //! The files around a tokenizer, read from a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::format::{Source, set_of};
 use crate::model::{Folder, MAX_SMALL_FILE, ModelError};
@@ -24,10 +25,10 @@ const SENTENCE_PIECE: [&str; 3] = ["tokenizer.model", "spiece.model", "sentencep
 /// Files that belong to a tokenizer and are only copied.
 const COPIED: [&str; 1] = ["merges.txt"];
 
-/// The texts of a tokenizer's files, and the names of its others.
+/// The texts of a tokenizer's files, and the names of its others. A copy shares the texts, which may have megabytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenizerFiles {
-    texts: BTreeMap<String, String>,
+    texts: BTreeMap<String, Arc<str>>,
     /// Files that are no text, or not read as one.
     others: BTreeSet<String>,
 }
@@ -50,7 +51,7 @@ impl TokenizerFiles {
     /// Adds a file.
     pub fn insert(&mut self, name: &str, bytes: Vec<u8>) {
         match String::from_utf8(bytes) {
-            Ok(text) => drop(self.texts.insert(name.to_owned(), text)),
+            Ok(text) => drop(self.texts.insert(name.to_owned(), text.into())),
             Err(_) => drop(self.others.insert(name.to_owned())),
         }
     }
@@ -66,7 +67,7 @@ impl TokenizerFiles {
 
     /// The text of a file.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.texts.get(name).map(String::as_str)
+        self.texts.get(name).map(AsRef::as_ref)
     }
 
     /// Whether there is a file of this name.

@@ -1,6 +1,6 @@
 //! Names of models: a text, or a mapping that says the same.
 
-use super::super::problem::{Feature, Place, ProblemKind};
+use super::super::problem::{Place, ProblemKind};
 use super::super::reader::{Data, Map, Node};
 use super::super::span::Span;
 use super::{Checker, words};
@@ -32,7 +32,7 @@ impl Checker<'_> {
         self.stray_keys(map, Place::Name, None);
         let known = map.get("override_architecture").filter(|pair| !pair.value.is_null());
         if let Some(pair) = known {
-            self.say(pair.key.span, ProblemKind::NotSupported { feature: Feature::OverrideArchitecture });
+            self.say(pair.key.span, ProblemKind::OverrideArchitecture);
         }
         let Some(model) = map.get("model") else {
             self.say(span.start(), ProblemKind::MissingKey { key: "model".into() });

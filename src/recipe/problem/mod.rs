@@ -5,7 +5,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use super::span::Span;
-pub use words::{Expected, Feature, Fix, FixKind, Found, Place};
+pub use words::{Expected, Fix, FixKind, Found, Place};
 
 /// Something wrong, and where.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,12 +170,9 @@ pub enum ProblemKind {
         /// Its name.
         name: String,
     },
-    /// A feature that we lack.
-    #[error("{feature} is not supported")]
-    NotSupported {
-        /// Which.
-        feature: Feature,
-    },
+    /// An architecture for a model that says another one of itself.
+    #[error("`override_architecture` is not supported")]
+    OverrideArchitecture,
     /// A value of the wrong shape.
     #[error("{} must be {expected}, but here is {found}", key.as_ref().map_or("this".to_owned(), |key| format!("`{key}`")))]
     Shape {

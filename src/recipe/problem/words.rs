@@ -113,14 +113,6 @@ pub enum Place {
     Name,
 }
 
-/// A feature of mergekit that is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-pub enum Feature {
-    /// `override_architecture` in a model's name.
-    #[error("`override_architecture`")]
-    OverrideArchitecture,
-}
-
 /// What a value is, in the words of a message.
 #[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
 pub enum Found {

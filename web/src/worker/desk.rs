@@ -19,7 +19,7 @@ use web_sys::{Blob, File, MessageEvent, MessagePort};
 
 use super::finish::Finished;
 use super::merge::Merge;
-use super::stages::Step;
+use super::stages::{Stages, Step};
 use super::state::{Compute, Gpu, State};
 use super::{on_message, say};
 use crate::io::{OutputError, Store, WebFile, short_of};
@@ -28,11 +28,19 @@ use crate::protocol::{
 };
 use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
 
-/// The desk. Requests wait in line; what compute workers say is dealt with at once.
+/// What is done one after another.
+enum Task {
+    /// What the page asks for, and what came beside it.
+    Request(Request, JsValue),
+    /// Closing the files of the merge of this number, all of whose tensors are made, and beginning the next.
+    Finish(u32),
+}
+
+/// The desk. What must wait stands in line; what compute workers say is dealt with at once.
 struct Desk {
     store: RefCell<Option<Rc<Store>>>,
     state: RefCell<State>,
-    line: RefCell<VecDeque<(Request, JsValue)>>,
+    line: RefCell<VecDeque<Task>>,
     busy: Cell<bool>,
 }
 
@@ -81,42 +89,52 @@ impl Desk {
                 self.state.borrow_mut().forget(number);
                 self.fail(MergeError::WorkerDied(why));
             }
-            ToDesk::Request(request) => {
-                self.line.borrow_mut().push_back((request, beside));
-                if !self.busy.replace(true) {
-                    spawn_local(async move { self.work().await });
-                }
-            }
+            ToDesk::Request(request) => self.stand_in_line(Task::Request(request, beside)),
         }
     }
 
-    /// Deals with the requests that wait.
+    fn stand_in_line(self: &Rc<Self>, task: Task) {
+        self.line.borrow_mut().push_back(task);
+        if !self.busy.replace(true) {
+            let desk = self.clone();
+            spawn_local(async move { desk.work().await });
+        }
+    }
+
+    /// Does what waits.
     async fn work(self: Rc<Self>) {
         loop {
-            let Some((request, beside)) = self.line.borrow_mut().pop_front() else { break };
-            match request {
-                Request::Open { id, name, paths } => self.open(id, name, paths, &beside).await,
-                Request::Close { id } => self.state.borrow_mut().close(id),
-                Request::Plan { token, recipe, binding, options } => {
-                    self.read_tokenizers(&recipe, &binding).await;
-                    say(&self.state.borrow_mut().plan(token, *recipe, &binding, options));
-                }
-                Request::Merge { token, run_on } => self.clone().merge(token, run_on).await,
-                Request::Cancel => {
-                    self.state.borrow_mut().finished = None;
-                    if !self.drop_merge().await {
-                        // It had just finished.
-                        self.store().clear().await;
-                    }
-                    say(&Event::Cancelled);
-                }
-                Request::Discard => {
-                    self.state.borrow_mut().finished = None;
-                    self.store().clear().await;
-                }
+            let Some(task) = self.line.borrow_mut().pop_front() else { break };
+            match task {
+                Task::Request(request, beside) => self.answer(request, &beside).await,
+                Task::Finish(number) => self.finish(number).await,
             }
         }
         self.busy.set(false);
+    }
+
+    async fn answer(&self, request: Request, beside: &JsValue) {
+        match request {
+            Request::Open { id, name, paths } => self.open(id, name, paths, beside).await,
+            Request::Close { id } => self.state.borrow_mut().close(id),
+            Request::Plan { token, recipe, binding, options } => {
+                self.read_tokenizers(&recipe, &binding).await;
+                say(&self.state.borrow_mut().plan(token, *recipe, &binding, options));
+            }
+            Request::Merge { token, run_on } => self.merge(token, run_on).await,
+            Request::Cancel => {
+                self.state.borrow_mut().finished = None;
+                if !self.drop_merge().await {
+                    // It had just finished.
+                    self.store().clear().await;
+                }
+                say(&Event::Cancelled);
+            }
+            Request::Discard => {
+                self.state.borrow_mut().finished = None;
+                self.store().clear().await;
+            }
+        }
     }
 
     fn store(&self) -> Rc<Store> {
@@ -163,7 +181,7 @@ impl Desk {
         }
     }
 
-    async fn merge(self: Rc<Self>, token: PlanToken, run_on: RunOn) {
+    async fn merge(&self, token: PlanToken, run_on: RunOn) {
         let started = Date::now();
         self.drop_merge().await;
         let prepared = {
@@ -187,7 +205,7 @@ impl Desk {
         if let Err(error) = store.fits(needed).await {
             return self.stop(merge_error(error, &step.plan)).await;
         }
-        if !self.begin(step, started, None).await {
+        if !self.begin(step, started, Vec::new()).await {
             return;
         }
         if let Storage::Memory(why) = store.describe() {
@@ -200,25 +218,21 @@ impl Desk {
         if let Some(why) = absent {
             self.notice(RunNotice::GpuAbsent(why));
         }
-        self.go().await;
+        self.go();
     }
 
-    /// Makes the files of a merge and notes it as the running one, in the place of `after`: the stage before it, with its notices.
-    /// False where it failed, or was cancelled meanwhile.
-    async fn begin(&self, step: Step, started: f64, after: Option<(u32, Vec<RunNotice>)>) -> bool {
+    /// Makes the files of a merge and notes it as the running one, with the notices of the stages before it. False where it failed, or
+    /// is not wanted any more.
+    async fn begin(&self, step: Step, started: f64, noted: Vec<RunNotice>) -> bool {
         let Step { plan, place, small, sources, notices, around } = step;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
+        let before = self.running();
         let created = self.store().create(place, &files).await;
-        if let Some((before, _)) = &after
-            && self.running() != Some(*before)
-        {
+        if self.is_cancelled() || self.running() != before {
             if let Ok(output) = created {
                 output.close();
             }
-            let idle = self.running().is_none() && self.state.borrow().finished.is_none();
-            if idle {
-                self.store().clear().await;
-            }
+            self.store().clear().await;
             return false;
         }
         let begun = created.and_then(|output| {
@@ -226,7 +240,9 @@ impl Desk {
             let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
             let gpu = state.run_on != RunOn::Cpu && possible;
             let mut merge = Merge::new(state.merges, plan.clone(), output, state.workers, gpu, started, around)?;
-            after.into_iter().flat_map(|(_, noted)| noted).for_each(|notice| merge.note(notice));
+            for notice in noted {
+                merge.note(notice);
+            }
             (state.small, state.sources, state.merge) = (small, sources, Some(merge));
             Ok(())
         });
@@ -245,24 +261,25 @@ impl Desk {
         self.state.borrow().merge.as_ref().map(|merge| merge.number)
     }
 
+    /// Whether a request to stop waits in line.
+    fn is_cancelled(&self) -> bool {
+        self.line.borrow().iter().any(|task| matches!(task, Task::Request(Request::Cancel, _)))
+    }
+
     /// Sets the workers to the running merge.
-    async fn go(&self) {
+    fn go(&self) {
         self.progress();
-        let empty = {
+        {
             let state = self.state.borrow();
             for number in state.computes.keys() {
                 state.prepare_compute(*number);
             }
-            state.merge.as_ref().is_some_and(|merge| merge.plan.jobs.is_empty())
-        };
-        if empty {
-            return self.finish().await;
         }
         self.hand_out();
     }
 
     /// Takes in what a stage made and begins the merge after it.
-    async fn after_stage(&self, number: u32, weights: Vec<Blob>) {
+    async fn after_stage(&self, weights: Vec<Blob>) {
         let next = {
             let mut state = self.state.borrow_mut();
             let small = std::mem::take(&mut state.small);
@@ -282,8 +299,8 @@ impl Desk {
         for place in over {
             self.store().remove(place).await;
         }
-        if self.begin(step, started, Some((number, noted))).await {
-            Box::pin(self.go()).await;
+        if self.begin(step, started, noted).await {
+            self.go();
         }
     }
 
@@ -443,7 +460,7 @@ impl Desk {
 
     fn done(self: Rc<Self>, worker: u32, job: usize, report: JobReport, memory: u64) {
         let declined = report.declined.clone();
-        let (last, notice) = {
+        let (number, last, notice) = {
             let mut state = self.state.borrow_mut();
             let State { merge, gpu, .. } = &mut *state;
             let Some(merge) = merge else { return };
@@ -463,14 +480,14 @@ impl Desk {
                 Some(why) if merge.was_for_gpu(job) => Some(RunNotice::GpuDeclined { tensor, why }),
                 _ => None,
             };
-            (last, notice)
+            (merge.number, last, notice)
         };
         if let Some(notice) = notice {
             self.notice(notice);
             self.tell_workers();
         }
         if last {
-            spawn_local(async move { self.finish().await });
+            self.stand_in_line(Task::Finish(number));
         } else {
             self.progress();
             self.hand_out();
@@ -478,14 +495,15 @@ impl Desk {
     }
 
     /// Flushes, publishes, and starts hashing.
-    async fn finish(&self) {
-        let taken = {
+    async fn finish(&self, number: u32) {
+        let output = {
             let mut state = self.state.borrow_mut();
-            state.merge.as_mut().and_then(|merge| Some((merge.number, merge.output.take()?)))
+            let merge = state.merge.as_mut().filter(|merge| merge.number == number);
+            merge.and_then(|merge| merge.output.take())
         };
-        let Some((number, output)) = taken else { return };
+        let Some(output) = output else { return };
         let weights = output.finish().await;
-        // It may have been cancelled in the meantime.
+        // It may have failed in the meantime.
         let running =
             self.state.borrow().merge.as_ref().filter(|merge| merge.number == number).map(|merge| merge.plan.clone());
         let Some(plan) = running else { return };
@@ -493,9 +511,9 @@ impl Desk {
             Ok(weights) => weights,
             Err(error) => return self.stop(merge_error(error, &plan)).await,
         };
-        let is_stage = self.state.borrow().stages.as_ref().is_some_and(|stages| stages.made < stages.before.len());
+        let is_stage = self.state.borrow().stages.as_ref().is_some_and(Stages::is_stage);
         if is_stage {
-            return self.after_stage(number, weights).await;
+            return self.after_stage(weights).await;
         }
         let over = self.publish(weights);
         self.hand_out();

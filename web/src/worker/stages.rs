@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::Array;
-use merge_studio::model::tokenizer::TokenizerFiles;
-use merge_studio::model::{Folder, Model};
-use merge_studio::output::{self, StagePlan};
+use merge_studio::model::Folder;
+use merge_studio::output::{self, StagePlan, Staged};
 use merge_studio::plan::Plan;
 use merge_studio::recipe::Recipe;
 use web_sys::Blob;
@@ -32,12 +31,10 @@ pub(super) struct Step {
 
 /// A recipe with stages, being made. It holds on to all that it needs: models may be closed meanwhile.
 pub(super) struct Stages {
-    pub(super) before: Vec<StagePlan>,
+    /// The stages, and the models and tokenizers of all merges.
+    pub(super) staged: Rc<Staged>,
     pub(super) plan: Rc<Plan>,
     pub(super) recipe: Recipe,
-    /// The stages' results are the last of them.
-    pub(super) models: Vec<Model>,
-    pub(super) tokenizers: BTreeMap<usize, TokenizerFiles>,
     /// Of the models that are there: those that were opened, and the results so far.
     pub(super) folders: Vec<Folder<WebFile>>,
     /// How many stages are made.
@@ -45,9 +42,19 @@ pub(super) struct Stages {
 }
 
 impl Stages {
+    /// What is merged before the output.
+    fn before(&self) -> &[StagePlan] {
+        &self.staged.stages
+    }
+
+    /// Whether the running merge is a stage's.
+    pub(super) fn is_stage(&self) -> bool {
+        self.made < self.before().len()
+    }
+
     /// The next merge.
     pub(super) fn step(&self) -> Result<Step, MergeError> {
-        let plans = self.before.iter().map(|stage| &stage.plan).chain([&*self.plan]);
+        let plans = self.before().iter().map(|stage| &stage.plan).chain([&*self.plan]);
         let bytes = |plan: &Plan| plan.jobs.iter().map(|job| job.len).sum::<u64>();
         let mut around = Around::default();
         for (number, plan) in plans.enumerate() {
@@ -58,20 +65,24 @@ impl Stages {
                 around.tensors_before += plan.jobs.len() as u32;
             }
         }
-        let (plan, small, notices) = if let Some(stage) = self.before.get(self.made) {
-            around.stage =
-                Some(StageAt { name: stage.name.clone(), number: self.made as u32 + 1, of: self.before.len() as u32 });
+        let (plan, small, notices) = if let Some(stage) = self.before().get(self.made) {
+            around.stage = Some(StageAt {
+                name: stage.name.clone(),
+                number: self.made as u32 + 1,
+                of: self.before().len() as u32,
+            });
             (Rc::new(stage.plan.clone()), stage.small.clone(), stage.small.notices.clone())
         } else {
-            let made = output::small_files(&self.plan, &self.recipe, &self.models, &self.tokenizers);
+            let Staged { models, tokenizers, .. } = &*self.staged;
+            let made = output::small_files(&self.plan, &self.recipe, models, tokenizers);
             let made = made.map_err(MergeError::Files)?;
             let notices = made.notices.clone();
             (self.plan.clone(), made, notices)
         };
         Ok(Step {
             small: small_blobs(small.files, &plan, &self.folders)?,
-            sources: sources(&plan, &self.models, &self.folders),
-            place: (self.made < self.before.len()).then_some(self.made),
+            sources: sources(&plan, &self.staged.models, &self.folders),
+            place: self.is_stage().then_some(self.made),
             notices: notices.into_iter().map(RunNotice::Files).collect(),
             plan,
             around,
@@ -81,7 +92,7 @@ impl Stages {
     /// Takes in what the running stage made: its weight files and the files beside them. Gives the places of those results that no
     /// later merge reads.
     pub(super) fn done(&mut self, weights: Vec<Blob>, small: Vec<SmallBlob>) -> Result<Vec<usize>, MergeError> {
-        let Some(stage) = self.before.get(self.made) else { return Ok(Vec::new()) };
+        let Some(stage) = self.staged.stages.get(self.made) else { return Ok(Vec::new()) };
         let names = stage.plan.files.iter().map(|file| file.name.clone());
         let mut files = BTreeMap::new();
         for (name, blob) in names.zip(weights).chain(small.into_iter().map(SmallBlob::into_parts)) {
@@ -102,7 +113,7 @@ impl Stages {
 
     /// The places of the results that the output's own merge read last.
     pub(super) fn until_the_end(&self) -> Vec<usize> {
-        self.until(self.before.len())
+        self.until(self.before().len())
     }
 
     /// The stages whose results merge number `merge` reads last.

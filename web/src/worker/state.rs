@@ -24,7 +24,7 @@ pub(super) struct Latest {
     pub(super) recipe: Recipe,
     pub(super) plan: Rc<Plan>,
     /// What is merged before it, with models and tokenizers of its own; none for a recipe without stages.
-    pub(super) staged: Option<Staged>,
+    pub(super) staged: Option<Rc<Staged>>,
 }
 
 /// A compute worker.
@@ -126,7 +126,7 @@ impl State {
         let plans = staged.stages.iter().map(|stage| &stage.plan).chain([&plan]);
         let peak_memory = plans.map(|plan| peak_memory(plan, self.workers)).max().unwrap_or(0);
         let event = Event::Planned { token, plan: Box::new(plan.clone()), peak_memory };
-        self.latest = Some(Latest { token, recipe, plan: Rc::new(plan), staged: Some(staged) });
+        self.latest = Some(Latest { token, recipe, plan: Rc::new(plan), staged: Some(Rc::new(staged)) });
         event
     }
 
@@ -147,10 +147,9 @@ impl State {
     pub(super) fn prepare(&mut self, token: PlanToken) -> Result<Step, MergeError> {
         self.stages = None;
         let latest = self.latest.as_ref().filter(|latest| latest.token == token).ok_or(MergeError::StalePlan)?;
-        if let Some(Staged { stages, models, tokenizers, .. }) = latest.staged.clone() {
+        if let Some(staged) = latest.staged.clone() {
             let (plan, recipe) = (latest.plan.clone(), latest.recipe.clone());
-            let folders = self.folders.clone();
-            let stages = Stages { before: stages, plan, recipe, models, tokenizers, folders, made: 0 };
+            let stages = Stages { staged, plan, recipe, folders: self.folders.clone(), made: 0 };
             let step = stages.step()?;
             self.stages = Some(stages);
             return Ok(step);

@@ -1,32 +1,8 @@
 //! The linter on slices, modules and the names of models: what is wrong, and where exactly.
-#![allow(clippy::unwrap_used)]
 
-use merge_studio::method::infos;
-use merge_studio::recipe::{
-    Checked, Expected, Feature, Found, Place, ProblemKind as Kind, Setting, Severity, Value, check,
-};
+use merge_studio::recipe::{Expected, Found, Place, ProblemKind as Kind, Setting, Severity, Value};
 
-fn lint(text: &str) -> Checked {
-    check(text, &infos())
-}
-
-/// The problems of a text, by line and column.
-fn assert_problems(text: &str, expected: &[(usize, usize, Kind)]) {
-    let found: Vec<(usize, usize, Kind)> =
-        lint(text).problems.into_iter().map(|problem| (problem.span.line, problem.span.column, problem.kind)).collect();
-    assert_eq!(found, expected, "in\n{text}");
-}
-
-/// The text after the only fix that its problems have.
-fn fixed(text: &str) -> String {
-    let fixes: Vec<_> = lint(text).problems.into_iter().filter_map(|problem| problem.fix).collect();
-    let [fix] = fixes.as_slice() else { panic!("{} fixes for\n{text}", fixes.len()) };
-    fix.apply(text)
-}
-
-fn shape(key: &str, expected: Expected, found: Found) -> Kind {
-    Kind::Shape { key: Some(key.into()), expected, found }
-}
+use super::{assert_problems, fixed, lint, shape};
 
 /// The SLERP of two models' layers that model cards show.
 const SLERP: &str = "slices:
@@ -335,10 +311,7 @@ fn names_may_have_an_adapter_and_be_mappings() {
         ],
     );
     assert_problems(&name("{model: {path: 3}}"), &[(1, 33, shape("path", Expected::Text, Found::Number(3.0)))]);
-    assert_problems(
-        &name("{model: b, override_architecture: X}"),
-        &[(1, 29, Kind::NotSupported { feature: Feature::OverrideArchitecture })],
-    );
+    assert_problems(&name("{model: b, override_architecture: X}"), &[(1, 29, Kind::OverrideArchitecture)]);
     let twice = "models: [{model: b@r}, {model: {model: {path: b, revision: r}}}]\nmerge_method: karcher\n";
     assert_problems(twice, &[(1, 32, Kind::DuplicateModel { name: "b@r".into(), first: 1 })]);
 }

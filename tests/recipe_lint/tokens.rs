@@ -1,11 +1,12 @@
 //! The linter on tokenizers and chat templates: what is wrong, and where exactly.
-#![allow(clippy::unwrap_used)]
 
 use merge_studio::method::infos;
 use merge_studio::recipe::{
     Expected, Found, Place, Problem, ProblemKind as Kind, Recipe, TokenRule, TokenSource, TokenizerRule,
     TokenizerSource, check,
 };
+
+use super::shape;
 
 /// A recipe of `a` and `b`, in two lines, with more text behind it.
 fn recipe(more: &str) -> String {
@@ -32,10 +33,6 @@ fn fixed(more: &str) -> String {
     let fixes: Vec<_> = problems(&recipe(more)).into_iter().filter_map(|problem| problem.fix).collect();
     let [fix] = fixes.as_slice() else { panic!("{} fixes for\n{more}", fixes.len()) };
     fix.apply(&recipe(more)).trim_start_matches(recipe("").trim_end()).trim().to_owned()
-}
-
-fn shape(key: &str, expected: Expected, found: Found) -> Kind {
-    Kind::Shape { key: Some(key.into()), expected, found }
 }
 
 #[test]

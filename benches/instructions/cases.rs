@@ -120,7 +120,7 @@ fn norms() -> Work {
         let frame = Frame::new(Precision::F32, DELTAS);
         let masks = [COIN; 2];
         models.each(|window| {
-            block_on(cpu.norms(&frame, Power::One, &masks, &mut window.alone(), &mut norms)).expect(DECLINES)
+            block_on(cpu.norms(&frame, Power::One, &masks, &mut window.alone(), &mut norms)).expect(DECLINES);
         });
     })
 }
@@ -145,7 +145,7 @@ fn cuts(models: &Models, cpu: &mut Cpu) -> Vec<Cut> {
         let queries: Vec<Query> = selections.iter().enumerate().filter_map(query).collect();
         let mut counts: Vec<Histogram> = queries.iter().map(|query| Histogram::new(query.digit)).collect();
         models.each(|window| {
-            block_on(cpu.histogram(&frame, &queries, &mut window.alone(), &mut counts)).expect(DECLINES)
+            block_on(cpu.histogram(&frame, &queries, &mut window.alone(), &mut counts)).expect(DECLINES);
         });
         let open = selections.iter_mut().filter(|selection| selection.digit().is_some());
         open.zip(&counts).for_each(|(selection, counts)| selection.narrow(counts));

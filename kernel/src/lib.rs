@@ -542,17 +542,10 @@ pub trait Backend {
     /// Gives the pass its merged values, `mix.out.size()` bytes an element.
     async fn mix<P: Pass>(&mut self, frame: &Frame<'_>, mix: &Mix, pass: &mut P) -> Result<(), P::Error>;
 
-    /// Appends the merged values of one window to `into`; nothing where it fails.
-    async fn mix_window(
-        &mut self,
-        frame: &Frame<'_>,
-        mix: &Mix,
-        window: Window<'_>,
-        into: &mut Vec<u8>,
-    ) -> Result<(), BackendError> {
+    /// The merged values of one window.
+    async fn mix_window(&mut self, frame: &Frame<'_>, mix: &Mix, window: Window<'_>) -> Result<Vec<u8>, BackendError> {
         let mut pass = window.alone();
         self.mix(frame, mix, &mut pass).await?;
-        into.append(&mut pass.values);
-        Ok(())
+        Ok(pass.values)
     }
 }

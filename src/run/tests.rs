@@ -294,8 +294,7 @@ fn a_generation_is_never_of_two_different_bytes_and_lasts_while_inputs_are_kept(
             for (index, job) in plan.jobs.iter().enumerate() {
                 let Rule::Merge(_) = &job.rule else { continue };
                 let before = backend.shown.borrow().len();
-                let report = JobReport::default();
-                let buffers = &mut buffers;
+                let (buffers, report) = (&mut buffers, JobReport::default());
                 let mut task = Task { plan: &plan, index, sources: &sources, limits: &limits, buffers, report };
                 let lowered =
                     super::merge::Lowered::new(&plan, job, &job.rule).unwrap_or_else(|error| panic!("{error}"));

@@ -148,12 +148,11 @@ impl Converter {
     ) -> Result<Vec<u8>, crate::kernel::BackendError> {
         let Some(mix) = &self.mix else { return Ok(raw) };
         let len = raw.len() / self.from.size();
-        let mut bytes = Vec::with_capacity(len * self.to.size() + ALIGNMENT as usize);
         let precision = if self.from == Float::F64 { Precision::F64 } else { Precision::F32 };
         let inputs = [Raw { dtype: self.from, bytes: &raw }];
         // Nothing is drawn or measured by place: every window may be the first.
         let window = Window::new(0, len, &inputs);
-        cpu.mix_window(&Frame::new(precision, Space::Inputs), mix, window, &mut bytes).await?;
+        let bytes = cpu.mix_window(&Frame::new(precision, Space::Inputs), mix, window).await?;
         *overflow += infinities(&bytes, self.to).saturating_sub(infinities(&raw, self.from));
         Ok(bytes)
     }

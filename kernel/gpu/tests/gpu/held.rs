@@ -34,9 +34,8 @@ fn mix(gpu: &mut Gpu, generation: Generation, first: usize, bytes: &[u8]) -> u64
     let frame = Frame::new(Precision::F32, Space::Inputs);
     let mix = Mix { masks: vec![Mask::All], combine: Combine::Sum { coefficients: vec![0.3] }, out: Float::F32 };
     let before = gpu.counters().bytes_up;
-    let (mut ours, mut cpus) = (Vec::new(), Vec::new());
-    block_on(gpu.mix_window(&frame, &mix, window, &mut ours)).unwrap();
-    block_on(Cpu::default().mix_window(&frame, &mix, window, &mut cpus)).unwrap();
+    let ours = block_on(gpu.mix_window(&frame, &mix, window)).unwrap();
+    let cpus = block_on(Cpu::default().mix_window(&frame, &mix, window)).unwrap();
     assert!(ours == cpus, "the window at {first}");
     (gpu.counters().bytes_up - before) / BYTES
 }
@@ -89,7 +88,7 @@ fn refused(gpu: &mut Gpu) {
     let frame = Frame::new(Precision::F32, Space::Inputs);
     let all = Mix { masks: vec![Mask::All], combine: Combine::Sum { coefficients: vec![0.3] }, out: Float::F32 };
     for _ in 0..2 {
-        let outcome = block_on(gpu.mix_window(&frame, &all, window, &mut Vec::new()));
+        let outcome = block_on(gpu.mix_window(&frame, &all, window));
         assert_eq!(outcome, Err(BackendError::UnsafeValues));
     }
     assert_eq!(mix(gpu, generation, 0, &good), 0);

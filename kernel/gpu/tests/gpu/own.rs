@@ -77,9 +77,8 @@ fn a_large_tensor(gpu: &mut Gpu) {
 
 /// Mixes one window on both, and compares.
 fn same(gpu: &mut Gpu, mix: &Mix, window: Window<'_>) {
-    let (mut ours, mut cpus) = (Vec::new(), Vec::new());
-    block_on(gpu.mix_window(&INPUTS, mix, window, &mut ours)).unwrap();
-    block_on(Cpu::default().mix_window(&INPUTS, mix, window, &mut cpus)).unwrap();
+    let ours = block_on(gpu.mix_window(&INPUTS, mix, window)).unwrap();
+    let cpus = block_on(Cpu::default().mix_window(&INPUTS, mix, window)).unwrap();
     assert_eq!(ours, cpus, "{mix:?}");
 }
 
@@ -122,7 +121,7 @@ fn outcomes(gpu: &mut Gpu, precision: Precision, out: Float, window: Window<'_>)
     let mut gram =
         |groups| block_on(gpu.gram(&frame, &mut window.alone(), &mut Gram::new(1, groups, window.len as u64)));
     let grams = [gram(Groups::Whole), gram(Groups::Rows(3)), gram(Groups::Columns(2))];
-    let mut outcomes = vec![block_on(gpu.mix_window(&frame, &mix, window, &mut Vec::new()))];
+    let mut outcomes = vec![block_on(gpu.mix_window(&frame, &mix, window)).map(drop)];
     outcomes.extend(grams);
     outcomes.extend([
         block_on(gpu.norms(&frame, Power::One, &[Mask::All], &mut window.alone(), &mut [Norms::default()])),
@@ -175,7 +174,7 @@ fn coefficients(gpu: &mut Gpu) {
         let mut mix = sum(vec![Mask::All], Float::F32);
         mix.combine = Combine::Sum { coefficients: vec![coefficient] };
         let window = Window::new(0, 4, &inputs);
-        let outcome = block_on(gpu.mix_window(&INPUTS, &mix, window, &mut Vec::new()));
+        let outcome = block_on(gpu.mix_window(&INPUTS, &mix, window)).map(drop);
         assert_eq!(outcome, expected, "{coefficient:e}");
     }
 }
@@ -188,9 +187,9 @@ fn refused_totals(gpu: &mut Gpu) {
     let mut gram = Gram { terms: 1, groups: Groups::Whole, sums: vec![7.0] };
     assert_eq!(block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut gram)), refused);
     assert_eq!(gram.sums, [7.0]);
-    let mut values = vec![1, 2, 3];
-    assert_eq!(block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::BF16), window, &mut values)), refused);
-    assert_eq!(values, [1, 2, 3]);
+    let mut pass = window.alone();
+    assert_eq!(block_on(gpu.mix(&INPUTS, &sum(vec![Mask::All], Float::BF16), &mut pass)), refused);
+    assert!(pass.values.is_empty());
 }
 
 fn sixty_four_bits(gpu: &mut Gpu) {
@@ -220,7 +219,7 @@ fn one_submission(gpu: &mut Gpu) {
     let inputs = [Raw { dtype: Float::BF16, bytes: &bytes }];
     let window = Window::new(0, len, &inputs);
     let before = gpu.counters();
-    block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::F32), window, &mut Vec::new())).unwrap();
+    block_on(gpu.mix_window(&INPUTS, &sum(vec![Mask::All], Float::F32), window)).unwrap();
     let mixed = gpu.counters();
     assert_eq!((mixed.submissions, mixed.readbacks), (before.submissions + 1, before.readbacks + 1));
     assert_eq!(mixed.dispatches, before.dispatches + 1);
@@ -256,13 +255,12 @@ fn unasked(gpu: &mut Gpu) {
         ([Mask::All; 2], far),
     ] {
         let mix = Mix { masks: masks.to_vec(), combine, out: Float::F32 };
-        let mut values = Vec::new();
-        let outcome = block_on(gpu.mix_window(&frame, &mix, window, &mut values));
-        assert_eq!((outcome, values.len()), (Err(BackendError::Unsupported), 0), "{mix:?}");
+        let outcome = block_on(gpu.mix_window(&frame, &mix, window));
+        assert_eq!(outcome, Err(BackendError::Unsupported), "{mix:?}");
     }
     let deltas = Frame::new(Precision::F32, Space::Deltas { base: 0 });
     let near = Mix { masks: vec![Mask::All], combine: Combine::Near { base: 0, t: 0.5 }, out: Float::F32 };
-    assert_eq!(block_on(gpu.mix_window(&deltas, &near, window, &mut Vec::new())), Err(BackendError::Unsupported));
+    assert_eq!(block_on(gpu.mix_window(&deltas, &near, window)), Err(BackendError::Unsupported));
     for groups in [Groups::Rows(1 << 31), Groups::Rows(u64::MAX)] {
         let outcome = block_on(gpu.gram(&INPUTS, &mut window.alone(), &mut Gram::new(2, groups, 8)));
         assert_eq!(outcome, Err(BackendError::Unsupported), "{groups:?}");
@@ -284,10 +282,8 @@ fn signed_zeros(gpu: &mut Gpu) {
         lambda: 1.0,
     };
     for combine in [vote, Combine::Sum { coefficients: none() }, Combine::Overlap { coefficients: none() }] {
-        let mut values = Vec::new();
         let mix = Mix { masks: Vec::new(), combine, out: Float::F32 };
-        block_on(gpu.mix_window(&frame, &mix, window, &mut values)).unwrap();
-        assert_eq!(values, bytes, "{mix:?}");
+        assert_eq!(block_on(gpu.mix_window(&frame, &mix, window)).unwrap(), bytes, "{mix:?}");
     }
 }
 

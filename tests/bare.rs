@@ -122,6 +122,31 @@ fn bare_checkpoints_that_lack_whole_blocks_are_merged_where_they_have_them() {
 
 /// The deepest one's, whichever of them gives the output's order.
 #[test]
+fn what_only_one_bare_checkpoint_has_is_kept_base_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    two_files(folder.path());
+    file(&folder.path().join("c.safetensors"), &[("net.0.conv", &[2, 3, 3, 3], 1.0), ("stem", &[1, 1, 4], 1.0)]);
+    let (said, code) = merge(
+        folder.path(),
+        "base_model: c\nmodels:\n- {model: a}\n- {model: c}\nmerge_method: slerp\nparameters: {t: 0.5}\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let expected = [("net.0.conv", 1.0), ("net.1.conv", 1.0), ("net.2.conv", 1.0), ("stem", 1.0)];
+    assert_eq!(
+        made(folder.path()),
+        expected.map(|(name, value)| (name.to_owned(), value)),
+        "slerp, the base lacks them"
+    );
+    let (said, code) = merge(
+        folder.path(),
+        "base_model: b\nmodels:\n- {model: c, parameters: {weight: 1.0}}\nmerge_method: task_arithmetic\n",
+    );
+    assert_eq!(code, Some(0), "{said}");
+    let expected = [("net.0.conv", 1.0), ("net.1.conv", 3.0), ("net.2.conv", 3.0), ("stem", 1.0)];
+    assert_eq!(made(folder.path()), expected.map(|(name, value)| (name.to_owned(), value)), "only the base has them");
+}
+
+#[test]
 fn gradients_of_bare_checkpoints_of_unequal_depth_run_along_all_blocks() {
     let folder = tempfile::tempdir().unwrap();
     two_files(folder.path());

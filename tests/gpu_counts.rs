@@ -4,11 +4,14 @@
 //! A GPU that is not there is ignored, with the reason, and fails where `MERGE_STUDIO_NEED_GPU` is 1.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/gpu.rs"]
+mod support;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use half::bf16;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use merge_studio::format::DType;
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::kernel::{BLOCK, BackendError, BackendKind, GpuCounters};
@@ -18,6 +21,7 @@ use merge_studio::plan::{PlanOptions, plan};
 use merge_studio::recipe;
 use merge_studio::run::{self, Bench, JobReport, Limits, Sink, WriteError};
 use safetensors::tensor::{Dtype, TensorView};
+use support::on_gpu;
 
 const ROWS: usize = 96;
 const COLUMNS: usize = 128;
@@ -303,19 +307,15 @@ fn declined_midway(bench: &mut Bench) {
     }
 }
 
-/// A test that borrows the one GPU; without one it is ignored, unless this machine must have one.
+/// A test that borrows the one GPU.
 fn trial(name: String, gpu: &Shared, body: impl FnOnce(&mut Bench) + Send + 'static) -> Trial {
     let gpu = Arc::clone(gpu);
     Trial::ignorable_test(name, move || {
         // A test that failed has not harmed the device.
-        match &mut *gpu.lock().unwrap_or_else(PoisonError::into_inner) {
-            Ok(bench) => body(bench),
-            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
-                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
-            }
-            Err(error) => return Err(Failed::from(error.to_string())),
-        }
-        Ok(Completion::Completed)
+        on_gpu(&mut gpu.lock().unwrap_or_else(PoisonError::into_inner), |bench| {
+            body(bench);
+            Ok(())
+        })
     })
 }
 

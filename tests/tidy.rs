@@ -28,7 +28,7 @@ type Words = &'static [&'static str];
 const KERNEL: &str = "kernel";
 
 /// Words that may stand in some folders only: (words, where files are looked through, where they may stand, why).
-const NAMES: [(Words, Words, Words, &str); 4] = [
+const NAMES: [(Words, Words, Words, &str); 5] = [
     (
         &["wgpu"],
         &["src", "kernel", "web"],
@@ -52,6 +52,12 @@ const NAMES: [(Words, Words, Words, &str); 4] = [
         &["src", "kernel/src", "kernel/gpu/src"],
         &["src/main.rs", "src/cli/"],
         "a page has none of these: bytes, threads and clocks are the host's",
+    ),
+    (
+        &["yew", "ui", "bridge", "worker"],
+        &["web/scribe"],
+        &[],
+        "what writes one kind of file is fetched by itself: nothing of the page goes with it",
     ),
 ];
 

@@ -520,9 +520,8 @@ pub trait Backend {
         into: &mut [Overlap],
     ) -> Result<(), P::Error>;
 
-    /// The digits that it counts the scores of a tensor of `elements` elements by.
-    fn digits(&self, precision: Precision, elements: u64) -> Digits {
-        let _ = elements;
+    /// The digits that it counts the scores of a tensor of so many elements by.
+    fn digits(&self, precision: Precision, _elements: u64) -> Digits {
         narrow_digits(precision)
     }
 

@@ -13,17 +13,18 @@ mod compare;
 mod engine;
 mod geometry;
 mod properties;
+#[cfg(feature = "gpu")]
+#[path = "../support/gpu.rs"]
+mod support;
 mod truth;
 mod wide;
 
 use std::path::Path;
 
 use case::Case;
-#[cfg(feature = "gpu")]
-use libtest_mimic::Completion;
 use libtest_mimic::{Arguments, Failed, Trial};
 #[cfg(feature = "gpu")]
-use merge_studio::kernel::gpu::GpuError;
+use support::on_gpu;
 
 /// The folder of this test: cases and inputs.
 fn root() -> &'static Path {
@@ -65,16 +66,10 @@ fn trial(name: String, body: impl FnOnce() -> Result<(), String> + Send + 'stati
 #[cfg(feature = "gpu")]
 fn gpu(name: String) -> Trial {
     Trial::ignorable_test(format!("gpu::{name}"), move || {
-        let mut bench = match engine::gpu() {
-            Ok(bench) => bench,
-            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
-                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
-            }
-            Err(error) => return Err(Failed::from(error.to_string())),
-        };
-        let made = engine::run(Case::read(root(), &name)?, &mut bench, engine::WIDE)?;
-        engine::made_by_the_gpu(&made)?;
-        compare::with_mergekit(&made)?;
-        Ok(Completion::Completed)
+        on_gpu(&mut engine::gpu(), |bench| {
+            let made = engine::run(Case::read(root(), &name)?, bench, engine::WIDE)?;
+            engine::made_by_the_gpu(&made)?;
+            Ok(compare::with_mergekit(&made)?)
+        })
     })
 }

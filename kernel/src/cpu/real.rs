@@ -1,7 +1,7 @@
 //! The two widths that arithmetic is done in, as one trait.
 
 use std::fmt::Debug;
-use std::ops::{Add, AddAssign, BitAnd, BitOr, Div, Mul, Neg, Shr, Sub};
+use std::ops::{Add, AddAssign, BitAnd, Div, Mul, Neg, Shr, Sub};
 
 use super::float16::{f32_to_bf16, f32_to_f16, f64_to_odd_f32};
 use crate::TIE_SHARE;
@@ -42,9 +42,7 @@ pub(super) trait Real:
 }
 
 /// A magnitude's bit pattern.
-pub(super) trait Bits:
-    Copy + Ord + Shr<u32, Output = Self> + BitAnd<Output = Self> + BitOr<Output = Self>
-{
+pub(super) trait Bits: Copy + Ord + Shr<u32, Output = Self> + BitAnd<Output = Self> {
     /// Bits of a score.
     const BITS: u32;
     /// The largest score not above `wide`.

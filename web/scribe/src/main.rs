@@ -71,7 +71,7 @@ async fn write(
     dtype: Option<GgufType>,
     is_over: Rc<Cell<bool>>,
 ) -> Result<(JsValue, Vec<String>), GgufFailure> {
-    let files = files.unchecked_ref::<Array>().iter().map(|file| StreamedFile::new(file.unchecked_into()));
+    let files = StreamedFile::of_model(files.unchecked_ref::<Array>().iter().map(JsCast::unchecked_into));
     let folder = Folder { name, files: paths.into_iter().zip(files).collect() };
     let model = model::open(&folder).await.map_err(|error| GgufFailure::Refused(error.to_string()))?;
     let texts = Texts::read(&folder).await.map_err(refused)?;

@@ -4,6 +4,7 @@
 //! 16 MiB, and it fills one buffer again and again instead of leaving a new one a slice for the collector (docs/measured.md).
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use js_sys::{Reflect, Uint8Array};
 use merge_studio::format::{ReadError, Source};
@@ -18,24 +19,32 @@ const CHUNK: u32 = 1 << 20;
 /// The most that is read and thrown away to reach a place further on, where a new stream would cost more.
 const SKIP: u64 = 1 << 20;
 
-/// A file that is read in a merge.
+/// A file of weights.
 pub struct StreamedFile {
     blob: Blob,
     len: u64,
     /// Taken out while a read is on its way, so that one that is given up leaves no stream at an unknown place.
-    stream: RefCell<Option<Stream>>,
+    stream: Rc<RefCell<Option<Stream>>>,
 }
 
 impl StreamedFile {
     /// Nothing is read yet.
     pub fn new(blob: Blob) -> Self {
-        Self { len: blob.size() as u64, blob, stream: RefCell::default() }
+        Self { len: blob.size() as u64, blob, stream: Rc::default() }
     }
 
-    /// The stream that is at `offset` or shortly before, or a new one from there on.
+    /// The files of one model, which have one stream together: what is read ahead does not grow with their number.
+    pub fn of_model(blobs: impl Iterator<Item = Blob>) -> Vec<Self> {
+        let stream = Rc::default();
+        blobs.map(|blob| Self { stream: Rc::clone(&stream), ..Self::new(blob) }).collect()
+    }
+
+    /// The stream of this file that is at `offset` or shortly before, or a new one from there on.
     fn at(&self, offset: u64) -> Result<Stream, JsValue> {
+        let reaches =
+            |stream: &Stream| stream.blob == self.blob && offset.checked_sub(stream.at).is_some_and(|gap| gap <= SKIP);
         match self.stream.take() {
-            Some(stream) if offset.checked_sub(stream.at).is_some_and(|gap| gap <= SKIP) => Ok(stream),
+            Some(stream) if reaches(&stream) => Ok(stream),
             // The last one is cancelled where it is dropped.
             _ => Stream::open(&self.blob, offset),
         }
@@ -78,6 +87,7 @@ impl Source for StreamedFile {
 
 /// The bytes of a file from a place on.
 struct Stream {
+    blob: Blob,
     reader: ReadableStreamByobReader,
     /// Where in the file `rest` begins.
     at: u64,
@@ -90,7 +100,7 @@ impl Stream {
         let stream = blob.slice_with_f64(offset as f64)?.stream();
         // A browser whose Blobs cannot fill our buffer has a reader that brings buffers of its own, and ignores ours.
         let reader = ReadableStreamByobReader::new(&stream).unwrap_or_else(|_| stream.get_reader().unchecked_into());
-        Ok(Self { reader, at: offset, rest: Uint8Array::new_with_length(0) })
+        Ok(Self { blob: blob.clone(), reader, at: offset, rest: Uint8Array::new_with_length(0) })
     }
 
     /// Waits for more bytes; false at the end of the file.

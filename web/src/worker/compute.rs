@@ -149,9 +149,10 @@ impl Compute {
     fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
         self.rest();
         self.merge_number.set(number);
-        let inputs = files.unchecked_ref::<Array>().iter().map(|files| {
-            files.unchecked_into::<Array>().iter().map(|file| StreamedFile::new(file.unchecked_into())).collect()
-        });
+        let inputs = files
+            .unchecked_ref::<Array>()
+            .iter()
+            .map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
         let sources = inputs.collect();
         let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
         self.merge.replace(Some(Merge { number, plan, limits, sources, bench }));

@@ -18,13 +18,16 @@ mod faults;
 mod flight;
 mod held;
 mod own;
+#[path = "../../../../tests/support/gpu.rs"]
+mod support;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use compare::Tolerance;
-use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use libtest_mimic::{Arguments, Trial};
 use merge_studio_gpu::{Gpu, GpuError, GpuOptions};
 use pollster::block_on;
+use support::on_gpu;
 
 /// Outputs agree to the bit; sums over a block have 48 bits on the GPU, where the CPU has 53.
 const TOLERANCE: Tolerance = Tolerance { ulps_of_16: 0.0, ulps_of_32: 0.0, sums: 1e-12, may_decline: true };
@@ -41,20 +44,15 @@ macro_rules! twins {
     };
 }
 
-/// A test of an opened GPU; without one it is ignored, unless this machine must have one.
+/// A test of the opened GPU.
 fn trial(name: String, gpu: &Shared, body: Body) -> Trial {
     let gpu = Arc::clone(gpu);
     Trial::ignorable_test(name, move || {
         // A test that failed has not harmed the device.
-        let mut gpu = gpu.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *gpu {
-            Ok(gpu) => body(gpu),
-            Err(GpuError::NoAdapter) if std::env::var("MERGE_STUDIO_NEED_GPU").as_deref() != Ok("1") => {
-                return Ok(Completion::ignored_with("this machine has no GPU, nor a driver that stands in for one"));
-            }
-            Err(error) => return Err(Failed::from(error.to_string())),
-        }
-        Ok(Completion::Completed)
+        on_gpu(&mut gpu.lock().unwrap_or_else(PoisonError::into_inner), |gpu| {
+            body(gpu);
+            Ok(())
+        })
     })
 }
 

@@ -15,9 +15,10 @@ use serde::Serialize;
 use super::files::{FileSource, STOP, WeightFiles};
 use super::progress::Progress;
 
-/// Raw inputs that all threads together keep between passes.
+/// Inputs that all threads together keep between passes, where to get them again costs more than to keep them: a GPU has them,
+/// or they are put together. What is read from a file comes again from the system's memory, and a thread that keeps nothing of it is as fast.
 const KEEP: u64 = 128 << 20;
-/// The most that one of them keeps.
+/// The most that one thread keeps.
 const KEEP_EACH: u64 = 32 << 20;
 
 /// What was done, by whom.
@@ -73,7 +74,8 @@ pub(super) struct Crew<'a> {
     sources: &'a [Vec<&'a FileSource>],
     files: &'a WeightFiles,
     progress: &'a Progress,
-    limits: Limits,
+    /// Of inputs that are worth it, in bytes a thread.
+    keep: u64,
     batches: Vec<Vec<usize>>,
     next: AtomicUsize,
     tally: Mutex<Tally>,
@@ -93,7 +95,7 @@ impl<'a> Crew<'a> {
             sources,
             files,
             progress,
-            limits: Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() },
+            keep: KEEP_EACH.min(KEEP / threads as u64),
             batches: run::batches(plan, threads),
             next: AtomicUsize::new(0),
             tally: Mutex::default(),
@@ -177,7 +179,10 @@ impl<'a> Crew<'a> {
             count_to((share as u64).min(bytes));
         };
         let mut sink = self.files;
-        let work = run::job(self.plan, job, self.sources, bench, &self.limits, &mut sink, &mut watch);
+        let made = self.plan.jobs[job].sources.iter().any(|source| source.assembly.is_some());
+        let keep = if made || has_gpu(bench) { self.keep } else { 0 };
+        let limits = Limits { keep, ..Limits::default() };
+        let work = run::job(self.plan, job, self.sources, bench, &limits, &mut sink, &mut watch);
         let report = pollster::block_on(work)?;
         count_to(bytes);
         Ok(report)

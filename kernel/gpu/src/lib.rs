@@ -37,7 +37,6 @@ pub use shaders::Kernel;
 use std::collections::VecDeque;
 
 use device::{Device, Pending};
-use layout::BINS;
 use merge_studio_kernel::{
     Backend, BackendKind, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
 };
@@ -209,9 +208,7 @@ impl Backend for Gpu {
     ) -> Result<(), P::Error> {
         let mut work = work::Digits::new(frame, queries)?;
         self.work(pass, &mut work).await?;
-        for (into, counts) in into.iter_mut().zip(work.counts.chunks_exact(BINS as usize)) {
-            into.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        }
+        work.add_to(into);
         Ok(())
     }
 

@@ -110,9 +110,15 @@ impl Gpu {
         self.device.counters
     }
 
-    /// Loses the device, as a crashed driver would: every call from now on ends in [`BackendError::Lost`].
-    pub fn lose(&self) {
-        self.device.destroy();
+    /// Gives the memory back that is kept from call to call: for a host that has no more work for now.
+    pub fn rest(&mut self) {
+        self.device.rest();
+    }
+
+    /// Loses the device when it is called, in the middle of a pass, too, as a crashed driver would: everything from then on ends in
+    /// [`BackendError::Lost`].
+    pub fn breaker(&self) -> impl Fn() + use<> {
+        self.device.breaker()
     }
 }
 

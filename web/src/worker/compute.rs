@@ -171,7 +171,7 @@ impl Compute {
             && self.jobs.get() == 2
             && let Some(gpu) = &mut bench.gpu
         {
-            gpu.lose();
+            gpu.breaker()();
         }
         let mut sink = ToDesk { port: self.port.clone(), merge: *number, flow: self.flow.clone() };
         let mut told = js_sys::Date::now();

@@ -245,7 +245,11 @@ impl Inner {
                     self.crew.call_first();
                     return;
                 }
-                Event::Progress(_) | Event::Notice(_) | Event::Finished { .. } | Event::MergeFailed { .. } => return,
+                Event::Progress(_)
+                | Event::Notice(_)
+                | Event::Finished { .. }
+                | Event::MergeStopping
+                | Event::MergeFailed { .. } => return,
                 _ => {}
             }
         }
@@ -256,12 +260,13 @@ impl Inner {
                 self.result.replace(files.iter().cloned().zip(blobs).collect());
                 expose(report);
             }
-            Event::MergeFailed { .. } => {
-                self.merging.set(false);
+            Event::MergeStopping => {
                 // They may be deep in a tensor that nobody wants any more.
                 self.crew.dismiss();
                 self.crew.call_first();
+                return;
             }
+            Event::MergeFailed { .. } => self.merging.set(false),
             _ => {}
         }
         self.on_event.emit(event);

@@ -142,6 +142,9 @@ pub enum Event {
         /// What a share link carries: the hash of the merged weights. `None` unless the CPU made every tensor.
         output: Option<String>,
     },
+    /// The merge cannot go on: its workers are to be ended, wherever they are, so that what they wrote can be removed.
+    /// [`Event::MergeFailed`] follows.
+    MergeStopping,
     /// The merge stopped; what it wrote was removed.
     MergeFailed {
         /// Why.

@@ -4,22 +4,25 @@
 //! comes next removes the folders whose lock nobody holds.
 
 use js_sys::{Array, JsString, Promise, Uint8Array};
+use merge_studio::run::WriteError;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, DedicatedWorkerGlobalScope, File, FileSystemDirectoryHandle, FileSystemFileHandle,
-    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemReadWriteOptions, FileSystemRemoveOptions,
-    FileSystemSyncAccessHandle, StorageEstimate,
+    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemRemoveOptions, FileSystemSyncAccessHandle,
+    StorageEstimate,
 };
 
 use merge_studio::format::in_order;
 
+use super::access;
 use super::locks::{self, ROOT};
 use crate::protocol::{NoDisk, Storage};
-use crate::wire::{error_name, words};
+use crate::wire::{error_name, pause, words};
 
-/// Writes larger than this are ten times slower in Chromium.
-const PIECE: u32 = 1 << 20;
+/// How often it is tried to remove what an ended worker may still hold, and milliseconds between: browsers give one two seconds to end.
+const TRIES: u32 = 250;
+const BETWEEN: i32 = 20;
 
 /// Why bytes were not written.
 #[derive(Clone, Debug)]
@@ -28,6 +31,15 @@ pub enum OutputError {
     NoSpace(Option<u64>),
     /// The browser's words.
     Failed(String),
+}
+
+impl From<WriteError> for OutputError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NoRoom { .. } => Self::NoSpace(None),
+            WriteError::Host(why) => Self::Failed(why),
+        }
+    }
 }
 
 impl From<JsValue> for OutputError {
@@ -84,21 +96,15 @@ impl Store {
     /// Removes everything that this session wrote.
     pub async fn clear(&self) {
         if let Self::Disk { root, session } = self {
-            let options = FileSystemRemoveOptions::new();
-            options.set_recursive(true);
-            // Fails when there is nothing to remove.
-            let _ = JsFuture::from(root.remove_entry_with_options(session, &options)).await;
+            remove(root, session).await;
         }
     }
 
     /// Removes the results of a stage.
     pub async fn remove(&self, place: usize) {
         if let Self::Disk { root, session } = self {
-            let options = FileSystemRemoveOptions::new();
-            options.set_recursive(true);
-            // What is not removed now goes with all the rest.
             if let Ok(folder) = folder_in(root, session).await {
-                let _ = JsFuture::from(folder.remove_entry_with_options(&stage_name(place), &options)).await;
+                remove(&folder, &stage_name(place)).await;
             }
         }
     }
@@ -147,6 +153,20 @@ impl Store {
             return Err(OutputError::NoSpace(Some(total - claimed)));
         }
         Ok(output)
+    }
+}
+
+/// Removes the folder called `name` from another, once no worker holds a file of it. What cannot be removed is removed by whoever comes
+/// next.
+async fn remove(folder: &FileSystemDirectoryHandle, name: &str) {
+    let options = FileSystemRemoveOptions::new();
+    options.set_recursive(true);
+    for _ in 0..TRIES {
+        match JsFuture::from(folder.remove_entry_with_options(name, &options)).await {
+            Err(error) if error_name(&error) == "NoModificationAllowedError" => pause(BETWEEN).await,
+            // Most often there is nothing to remove.
+            Ok(_) | Err(_) => return,
+        }
     }
 }
 
@@ -250,20 +270,10 @@ impl Output {
         match self {
             Self::Disk(files) => {
                 let Some(file) = files.get(file) else { return Ok(()) };
-                let options = FileSystemReadWriteOptions::new();
-                let mut done = 0;
-                while done < bytes.length() {
-                    let end = bytes.length().min(done + PIECE);
-                    options.set_at((offset + u64::from(done)) as f64);
-                    let piece = bytes.subarray(done, end);
-                    let written = file.access.write_with_js_u8_array_and_options(&piece, &options)?;
-                    // A disk that is full writes less than it was given; Chromium then even returns a negative number as if
-                    // it were an unsigned one.
-                    if written != f64::from(end - done) {
-                        return Err(OutputError::NoSpace(None));
-                    }
-                    done = end;
-                }
+                access::pieces(offset, bytes.length() as usize, |piece, options| {
+                    let piece = bytes.subarray(piece.start as u32, piece.end as u32);
+                    file.access.write_with_js_u8_array_and_options(&piece, options)
+                })?;
             }
             Self::Memory(files) => {
                 let Some(file) = files.get_mut(file) else { return Ok(()) };
@@ -274,6 +284,28 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// Lets several workers write at once, where the browser can: the files' handles, for each to open (see
+    /// [`SharedFiles`](super::SharedFiles)). Where it cannot there are none, and all is written here.
+    pub async fn share(mut self) -> Result<(Self, Array), OutputError> {
+        let handles = Array::new();
+        if let Self::Disk(files) = &mut self {
+            for at in 0..files.len() {
+                files[at].access.close();
+                match access::shared(&files[at].handle).await {
+                    Ok(access) => files[at].access = access,
+                    Err(error) => {
+                        self.close();
+                        return Err(error.into());
+                    }
+                }
+                if access::is_shared(&files[at].access) {
+                    handles.push(&files[at].handle);
+                }
+            }
+        }
+        Ok((self, handles))
     }
 
     /// Flushes and closes everything and hands the files out, in order.

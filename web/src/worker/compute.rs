@@ -1,4 +1,5 @@
-//! A compute worker: makes the tensors that the desk hands it, one at a time, and posts their windows to the desk.
+//! A compute worker: makes the tensors that the desk hands it, one at a time, and writes their windows, or posts them to the desk where
+//! only one worker can write.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -8,13 +9,13 @@ use std::task::{Poll, Waker};
 use js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array};
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::plan::Plan;
-use merge_studio::run::{self, Bench, Limits, RunError, Sink, WriteError};
+use merge_studio::run::{self, Bench, Limits, Sink, WriteError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MessageEvent, MessagePort};
 
 use super::{hash, on_message};
-use crate::io::StreamedFile;
+use crate::io::{OutputError, SharedFiles, StreamedFile};
 use crate::protocol::{GpuState, NoGpu};
 use crate::wire::{self, FromCompute, Inject, ToCompute};
 
@@ -44,6 +45,7 @@ struct Merge {
     limits: Limits,
     sources: Vec<Vec<StreamedFile>>,
     bench: Bench,
+    output: Output,
 }
 
 /// Windows on their way to the desk.
@@ -129,6 +131,7 @@ impl Compute {
         let Some((message, beside)) = wire::parse::<ToCompute>(&event.data()) else { return };
         match message {
             ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
+            ToCompute::Over => self.rest(),
             ToCompute::Run { job } => spawn_local(async move { self.run(job).await }),
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
             ToCompute::Hash { merge, file } => spawn_local(async move {
@@ -146,34 +149,33 @@ impl Compute {
         }
     }
 
-    fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
+    fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, beside: &JsValue) {
         self.rest();
         self.merge_number.set(number);
-        let inputs = files
-            .unchecked_ref::<Array>()
-            .iter()
-            .map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
+        let beside = beside.unchecked_ref::<Array>();
+        let (inputs, shared) = (beside.get(0).unchecked_into::<Array>(), beside.get(1).unchecked_into::<Array>());
+        let inputs = inputs.iter().map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
         let sources = inputs.collect();
         let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
-        self.merge.replace(Some(Merge { number, plan, limits, sources, bench }));
-    }
-
-    fn fail(&self, merge: u32, error: RunError) {
-        self.tell(&FromCompute::Failed { merge, error });
+        let output = if shared.length() > 0 {
+            Output::Files(SharedFiles::new(&shared))
+        } else {
+            Output::Desk { port: self.port.clone(), merge: number, flow: self.flow.clone() }
+        };
+        self.merge.replace(Some(Merge { number, plan, limits, sources, bench, output }));
     }
 
     async fn run(&self, job: usize) {
         let Some(mut merge) = self.merge.take() else { return };
         self.jobs.set(self.jobs.get() + 1);
         assert!(self.inject != Some(Inject::Panic) || self.jobs.get() != 2, "a panic, injected");
-        let Merge { number, plan, limits, sources, bench } = &mut merge;
+        let Merge { number, plan, limits, sources, bench, output } = &mut merge;
         if self.inject == Some(Inject::GpuLoss)
             && self.jobs.get() == 2
             && let Some(gpu) = &mut bench.gpu
         {
             gpu.breaker()();
         }
-        let mut sink = ToDesk { port: self.port.clone(), merge: *number, flow: self.flow.clone() };
         let mut told = js_sys::Date::now();
         let mut watch = |progress: run::Progress| {
             let now = js_sys::Date::now();
@@ -183,13 +185,13 @@ impl Compute {
                 self.tell(&FromCompute::Working { merge: *number, job, share });
             }
         };
-        match run::job(plan, job, sources, bench, limits, &mut sink, &mut watch).await {
+        match run::job(plan, job, sources, bench, limits, output, &mut watch).await {
             Ok(report) => {
                 let memory = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>();
                 let memory = memory.buffer().unchecked_into::<ArrayBuffer>().byte_length().into();
                 self.tell(&FromCompute::Done { merge: *number, job, report, memory });
             }
-            Err(error) => self.fail(*number, error),
+            Err(error) => self.tell(&FromCompute::Failed { merge: *number, job, error }),
         }
         self.merge.replace(Some(merge));
     }
@@ -209,20 +211,29 @@ async fn adapter_name() -> Option<String> {
     Some(words(&["description"])).filter(|name| !name.is_empty()).or_else(|| Some(words(&["vendor", "architecture"])))
 }
 
-/// The desk, as the engine's place to write to.
-struct ToDesk {
-    port: MessagePort,
-    merge: u32,
-    flow: Rc<Flow>,
+/// Where a merge's windows go.
+enum Output {
+    /// Into the files.
+    Files(SharedFiles),
+    /// To the desk, the one that can write.
+    Desk { port: MessagePort, merge: u32, flow: Rc<Flow> },
 }
 
-impl Sink for ToDesk {
+impl Sink for Output {
     async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
-        self.flow.room().await;
-        self.flow.bytes.set(self.flow.bytes.get() + bytes.len() as u64);
-        let buffer = Uint8Array::from(bytes.as_slice()).buffer();
-        let message = FromCompute::Window { merge: self.merge, file, offset };
-        wire::post(&self.port, &message, Some(&buffer), Some(&buffer));
-        Ok(())
+        match self {
+            Self::Files(files) => files.write(file, offset, &bytes).await.map_err(|error| match error {
+                OutputError::NoSpace(short) => WriteError::NoRoom { short: short.unwrap_or(bytes.len() as u64) },
+                OutputError::Failed(why) => WriteError::Host(why),
+            }),
+            Self::Desk { port, merge, flow } => {
+                flow.room().await;
+                flow.bytes.set(flow.bytes.get() + bytes.len() as u64);
+                let buffer = Uint8Array::from(bytes.as_slice()).buffer();
+                let message = FromCompute::Window { merge: *merge, file, offset };
+                wire::post(port, &message, Some(&buffer), Some(&buffer));
+                Ok(())
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder};
 use merge_studio::plan::{self, Plan};
 use merge_studio::recipe::Recipe;
-use merge_studio::run::JobReport;
+use merge_studio::run::{JobReport, RunError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, File, MessageEvent, MessagePort};
@@ -62,7 +62,7 @@ pub(super) fn start(session: String, workers: u32) {
             merge: None,
             stages: None,
             small: Vec::new(),
-            sources: Array::new(),
+            files: Array::new(),
             finished: None,
         }),
         line: RefCell::default(),
@@ -227,15 +227,18 @@ impl Desk {
         let Step { plan, place, small, sources, notices, around } = step;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
         let before = self.running();
-        let created = self.store().create(place, &files).await;
+        let created = match self.store().create(place, &files).await {
+            Ok(output) => output.share().await,
+            Err(error) => Err(error),
+        };
         if self.is_cancelled() || self.running() != before {
-            if let Ok(output) = created {
+            if let Ok((output, _)) = created {
                 output.close();
             }
             self.store().clear().await;
             return false;
         }
-        let begun = created.and_then(|output| {
+        let begun = created.and_then(|(output, shared)| {
             let mut state = self.state.borrow_mut();
             let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
             let gpu = state.run_on != RunOn::Cpu && possible;
@@ -243,7 +246,7 @@ impl Desk {
             for notice in noted {
                 merge.note(notice);
             }
-            (state.small, state.sources, state.merge) = (small, sources, Some(merge));
+            (state.small, state.files, state.merge) = (small, Array::of2(&sources, &shared), Some(merge));
             Ok(())
         });
         if let Err(error) = begun {
@@ -385,7 +388,13 @@ impl Desk {
             FromCompute::Done { merge, job, report, memory } if running == Some(merge) => {
                 self.done(worker, job, report, memory);
             }
-            FromCompute::Failed { merge, error } if running == Some(merge) => self.fail(MergeError::Run(error)),
+            FromCompute::Failed { merge, job, error: RunError::Write(error) } if running == Some(merge) => {
+                let state = self.state.borrow();
+                let file = state.merge.as_ref().map_or(0, |merge| merge.plan.jobs[job].file);
+                drop(state);
+                self.unwritten(file, error.into());
+            }
+            FromCompute::Failed { merge, error, .. } if running == Some(merge) => self.fail(MergeError::Run(error)),
             FromCompute::Hashed { merge, file, sha256 } => {
                 let events = {
                     let mut state = self.state.borrow_mut();
@@ -437,25 +446,25 @@ impl Desk {
                 }
             }
             Err(error) => {
-                let left = merge.bytes_left();
-                let error = match (error, merge.plan.files.get(file)) {
-                    (OutputError::Failed(why), Some(file)) => MergeError::Write { file: file.name.clone(), why },
-                    (error, _) => merge_error(error, &merge.plan),
-                };
                 drop(state);
-                let desk = self.clone();
-                spawn_local(async move {
-                    let error = match error {
-                        MergeError::NoSpace { short: None } => match short_of(OutputError::NoSpace(None), left).await {
-                            OutputError::NoSpace(short) => MergeError::NoSpace { short },
-                            OutputError::Failed(_) => MergeError::NoSpace { short: None },
-                        },
-                        error => error,
-                    };
-                    desk.fail(error);
-                });
+                self.unwritten(file, error);
             }
         }
+    }
+
+    /// Ends the running merge, of which a window could not be written.
+    fn unwritten(self: &Rc<Self>, file: usize, error: OutputError) {
+        let state = self.state.borrow();
+        let Some(merge) = &state.merge else { return };
+        let (plan, left) = (merge.plan.clone(), merge.bytes_left());
+        drop(state);
+        let desk = self.clone();
+        spawn_local(async move {
+            desk.fail(match short_of(error, left).await {
+                OutputError::Failed(why) => MergeError::Write { file: plan.files[file].name.clone(), why },
+                error => merge_error(error, &plan),
+            });
+        });
     }
 
     fn done(self: Rc<Self>, worker: u32, job: usize, report: JobReport, memory: u64) {
@@ -502,6 +511,9 @@ impl Desk {
             merge.and_then(|merge| merge.output.take())
         };
         let Some(output) = output else { return };
+        for compute in self.state.borrow().computes.values() {
+            wire::post(&compute.port, &ToCompute::Over, None, None);
+        }
         let weights = output.finish().await;
         // It may have failed in the meantime.
         let running =
@@ -546,6 +558,7 @@ impl Desk {
     }
 
     async fn stop(&self, error: MergeError) {
+        say(&Event::MergeStopping);
         self.drop_merge().await;
         self.store().clear().await;
         say(&Event::MergeFailed { error });

@@ -60,8 +60,8 @@ pub(super) struct State {
     /// What the running merge is one of, if there are stages.
     pub(super) stages: Option<Stages>,
     pub(super) small: Vec<SmallBlob>,
-    /// The weight files of the running merge's inputs, an array an input.
-    pub(super) sources: Array,
+    /// The weight files of the running merge's inputs, an array an input, and the files that workers write to themselves.
+    pub(super) files: Array,
     pub(super) finished: Option<Finished>,
 }
 
@@ -181,7 +181,7 @@ impl State {
             gpu: on_gpu,
         };
         // Not from the models: one of them may have been closed meanwhile.
-        wire::post(&compute.port, &message, Some(&self.sources), None);
+        wire::post(&compute.port, &message, Some(&self.files), None);
     }
 
     /// A worker is gone; what it was hashing is hashed by another.

@@ -260,6 +260,8 @@ impl Inner {
                 self.result.replace(files.iter().cloned().zip(blobs).collect());
                 expose(report);
             }
+            // A merge may come next: its workers need not be waited for then.
+            Event::Planned { .. } => self.crew.call_everyone(),
             Event::MergeStopping => {
                 // They may be deep in a tensor that nobody wants any more.
                 self.crew.dismiss();

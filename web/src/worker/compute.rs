@@ -154,7 +154,9 @@ impl Compute {
         self.merge_number.set(number);
         let beside = beside.unchecked_ref::<Array>();
         let (inputs, shared) = (beside.get(0).unchecked_into::<Array>(), beside.get(1).unchecked_into::<Array>());
-        let inputs = inputs.iter().map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
+        let inputs = inputs
+            .iter()
+            .map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
         let sources = inputs.collect();
         let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
         let output = if shared.length() > 0 {

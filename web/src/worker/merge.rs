@@ -8,10 +8,11 @@ use merge_studio::kernel::{BLOCK, BackendKind, Precision};
 use merge_studio::model::{Folder, Model};
 use merge_studio::output::{CrcRange, zip};
 use merge_studio::plan::{Job, Plan, Rule};
-use merge_studio::run::{self, JobReport, Limits};
+use merge_studio::run::{JobReport, Limits};
 use merge_studio_crc32::crc32;
 
 use super::compute::IN_FLIGHT;
+use super::stretch::{Stretch, halve, stretches};
 use crate::io::{Output, OutputError, WebFile};
 use crate::protocol::{Progress, Report, RunNotice, StageAt};
 
@@ -100,8 +101,8 @@ fn for_gpu(job: &Job) -> bool {
 /// What a compute worker has in hand.
 #[derive(Default)]
 struct Hand {
-    /// What is left of its batch.
-    batch: VecDeque<usize>,
+    /// What is left of its stretch.
+    left: Stretch,
     /// What it is at, and the share that is done.
     at: Option<(usize, f64)>,
     /// Bytes of its wasm memory after its last job.
@@ -116,8 +117,10 @@ pub(super) struct Merge {
     pub(super) output: Option<Output>,
     /// Whether tensors wait for the worker with the GPU.
     pub(super) gpu: bool,
-    for_gpu: VecDeque<Vec<usize>>,
-    for_cpu: VecDeque<Vec<usize>>,
+    for_gpu: VecDeque<Stretch>,
+    for_cpu: VecDeque<Stretch>,
+    /// Bytes of input of every job.
+    inputs: Vec<u64>,
     /// By the workers' numbers.
     hands: BTreeMap<u32, Hand>,
     reports: Vec<Option<JobReport>>,
@@ -148,9 +151,11 @@ impl Merge {
             header_crcs.push((0, file.header.len() as u64, crc32(&file.header)));
         }
         let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
-        for batch in run::batches(&plan, workers as usize) {
-            let (on_gpu, on_cpu): (Vec<_>, Vec<_>) =
-                batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
+        let bytes = |job: &Job| job.sources.iter().map(|source| source.len).sum();
+        let inputs: Vec<u64> = plan.jobs.iter().map(bytes).collect();
+        for stretch in stretches(&inputs, workers) {
+            let (on_gpu, on_cpu): (Stretch, Stretch) =
+                stretch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
             gpus.extend((!on_gpu.is_empty()).then_some(on_gpu));
             cpus.extend((!on_cpu.is_empty()).then_some(on_cpu));
         }
@@ -162,6 +167,7 @@ impl Merge {
             gpu,
             for_gpu: gpus,
             for_cpu: cpus,
+            inputs,
             hands: BTreeMap::new(),
             bytes_done: 0,
             started,
@@ -175,26 +181,33 @@ impl Merge {
 
     /// The next job for a worker that has none.
     pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
-        let hand = self.hands.entry(worker).or_default();
-        if hand.at.is_some() {
+        let Hand { left, at, .. } = self.hands.entry(worker).or_default();
+        if at.is_some() {
             return None;
         }
-        if hand.batch.is_empty() {
+        let mut left = std::mem::take(left);
+        if left.is_empty() {
             let queued = if self.gpu && has_gpu { self.for_gpu.pop_front() } else { None };
-            hand.batch = queued.or_else(|| self.for_cpu.pop_front())?.into();
+            left = queued.or_else(|| self.for_cpu.pop_front()).or_else(|| self.halve())?;
         }
-        let job = hand.batch.pop_front()?;
-        hand.at = Some((job, 0.0));
+        let job = left.pop_front()?;
+        let hand = self.hands.entry(worker).or_default();
+        (hand.left, hand.at) = (left, Some((job, 0.0)));
         Some(job)
+    }
+
+    /// Half of what another worker has left. Not of what is the GPU's.
+    fn halve(&mut self) -> Option<Stretch> {
+        if self.gpu { None } else { halve(self.hands.values_mut().map(|hand| &mut hand.left), &self.inputs) }
     }
 
     /// The GPU is gone: the CPU takes what waits for it.
     pub(super) fn lose_gpu(&mut self) {
         self.gpu = false;
         self.for_cpu.append(&mut self.for_gpu);
-        // What is left of the batch of the worker that had it is shared out, too.
-        for Hand { batch, .. } in self.hands.values_mut() {
-            self.for_cpu.extend((!batch.is_empty()).then(|| batch.drain(..).collect()));
+        // What is left of the stretch of the worker that had it is shared out, too.
+        for Hand { left, .. } in self.hands.values_mut() {
+            self.for_cpu.extend((!left.is_empty()).then(|| std::mem::take(left)));
         }
     }
 

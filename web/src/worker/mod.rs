@@ -10,6 +10,7 @@ mod merge;
 mod panic;
 mod stages;
 mod state;
+mod stretch;
 
 use std::collections::BTreeMap;
 

@@ -128,7 +128,7 @@ impl Bridge {
     /// The result before it is gone from now on.
     pub fn merge(&self, token: PlanToken, run_on: RunOn) {
         self.0.merging.set(true);
-        self.forget_result();
+        self.0.forget_result();
         self.0.send(Request::Merge { token, run_on });
         self.0.crew.call_everyone();
     }
@@ -145,14 +145,8 @@ impl Bridge {
 
     /// Removes the finished result from disk. Not answered.
     pub fn discard(&self) {
-        self.forget_result();
+        self.0.forget_result();
         self.0.send(Request::Discard);
-    }
-
-    /// The result is gone from now on, and all that was made of it.
-    fn forget_result(&self) {
-        self.forget_gguf();
-        self.0.result.borrow_mut().clear();
     }
 
     /// Writes the finished result, called `name`, as one GGUF file; whatever was written so before goes. Answered by
@@ -178,8 +172,7 @@ impl Bridge {
 
     /// The GGUF file is no longer wanted, whole or not. Not answered.
     pub fn forget_gguf(&self) {
-        self.0.gguf.replace(None);
-        self.0.scribe.replace(None);
+        self.0.forget_gguf();
     }
 
     /// The GGUF file, once it is whole.
@@ -232,6 +225,17 @@ impl Inner {
         self.crew.tell_desk(ToDesk::Request(request), None, None);
     }
 
+    /// The result is gone from now on, and all that was made of it.
+    fn forget_result(&self) {
+        self.forget_gguf();
+        self.result.borrow_mut().clear();
+    }
+
+    fn forget_gguf(&self) {
+        self.gguf.replace(None);
+        self.scribe.replace(None);
+    }
+
     fn send_open(&self, id: ModelId, name: &str, paths: &[String], files: &Array) {
         let request = Request::Open { id, name: name.to_owned(), paths: paths.to_vec() };
         self.crew.tell_desk(ToDesk::Request(request), Some(files.clone().into()), None);
@@ -268,7 +272,10 @@ impl Inner {
                 self.crew.call_first();
                 return;
             }
-            Event::MergeFailed { .. } => self.merging.set(false),
+            Event::MergeFailed { .. } => {
+                self.merging.set(false);
+                self.forget_result();
+            }
             _ => {}
         }
         self.on_event.emit(event);

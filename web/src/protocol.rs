@@ -123,7 +123,8 @@ pub enum Event {
     Progress(Progress),
     /// Something a person should know happened; the merge goes on.
     Notice(RunNotice),
-    /// The result is whole, flushed and published. Its files are had from the bridge.
+    /// The result is whole and published. Its files are had from the bridge. [`Event::MergeFailed`] may follow, if the disk does not
+    /// keep what was written.
     Finished {
         /// Every file of the output folder, weights first.
         files: Vec<ResultFile>,

@@ -102,10 +102,10 @@ impl Store {
 
     /// Removes the results of a stage.
     pub async fn remove(&self, place: usize) {
-        if let Self::Disk { root, session } = self {
-            if let Ok(folder) = folder_in(root, session).await {
-                remove(&folder, &stage_name(place)).await;
-            }
+        if let Self::Disk { root, session } = self
+            && let Ok(folder) = folder_in(root, session).await
+        {
+            remove(&folder, &stage_name(place)).await;
         }
     }
 
@@ -142,17 +142,15 @@ impl Store {
                     open.push(file);
                 }
                 Err(error) => {
-                    Output::Disk(open).close();
+                    drop(open);
                     return Err(short_of(error.into(), total - claimed).await);
                 }
             }
         }
-        let output = Output::Disk(open);
         if claimed < total {
-            output.close();
             return Err(OutputError::NoSpace(Some(total - claimed)));
         }
-        Ok(output)
+        Ok(Output::Disk(open))
     }
 }
 
@@ -207,7 +205,7 @@ pub async fn short_of(error: OutputError, wanted: u64) -> OutputError {
     }
 }
 
-/// The weight files of one merge, being written.
+/// The weight files of one merge, being written. Dropped, it lets go of them, so that they can be removed.
 pub enum Output {
     /// On disk.
     Disk(Vec<DiskFile>),
@@ -258,6 +256,12 @@ impl DiskFile {
     }
 }
 
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        self.access.close();
+    }
+}
+
 /// One file in memory: its parts by offset.
 pub struct MemoryFile {
     name: String,
@@ -291,32 +295,37 @@ impl Output {
     pub async fn share(mut self) -> Result<(Self, Array), OutputError> {
         let handles = Array::new();
         if let Self::Disk(files) = &mut self {
-            for at in 0..files.len() {
-                files[at].access.close();
-                match access::shared(&files[at].handle).await {
-                    Ok(access) => files[at].access = access,
-                    Err(error) => {
-                        self.close();
-                        return Err(error.into());
-                    }
-                }
-                if access::is_shared(&files[at].access) {
-                    handles.push(&files[at].handle);
+            for file in files {
+                file.access.close();
+                file.access = access::shared(&file.handle).await?;
+                if access::is_shared(&file.access) {
+                    handles.push(&file.handle);
                 }
             }
         }
         Ok((self, handles))
     }
 
-    /// Flushes and closes everything and hands the files out, in order.
-    pub async fn finish(self) -> Result<Vec<Blob>, OutputError> {
+    /// Whether the files can be read while they are open here.
+    pub fn is_shared(&self) -> bool {
+        if let Self::Disk(files) = self { files.iter().all(|file| access::is_shared(&file.access)) } else { true }
+    }
+
+    /// Sees to it that all that was written reaches the disk, and lets go of the files.
+    pub fn flush(&self) -> Result<(), OutputError> {
+        if let Self::Disk(files) = self {
+            for file in files {
+                file.access.flush()?;
+                file.access.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the files out, in order; unless they are shared, they are flushed first.
+    pub async fn files(&self) -> Result<Vec<Blob>, OutputError> {
         match self {
             Self::Disk(files) => {
-                let flushed = files.iter().try_for_each(|file| file.access.flush());
-                for file in &files {
-                    file.access.close();
-                }
-                flushed?;
                 let mut blobs = Vec::new();
                 for file in files {
                     let got: File = JsFuture::from(file.handle.get_file()).await?.unchecked_into();
@@ -333,23 +342,14 @@ impl Output {
                 Ok(blobs)
             }
             Self::Memory(files) => files
-                .into_iter()
+                .iter()
                 .map(|file| {
-                    let parts = in_order(file.parts, |(offset, _)| *offset);
+                    let parts = in_order(file.parts.clone(), |(offset, _)| *offset);
                     let parts: Array = parts.iter().map(|(_, part)| part).collect();
                     let whole = File::new_with_blob_sequence(&parts, &file.name)?;
                     Ok(whole.into())
                 })
                 .collect(),
-        }
-    }
-
-    /// Lets go of the files, so that they can be removed.
-    pub fn close(&self) {
-        if let Self::Disk(files) = self {
-            for file in files {
-                file.access.close();
-            }
         }
     }
 }

@@ -203,7 +203,7 @@ impl Desk {
         store.clear().await;
         let needed = self.state.borrow().stages.as_ref().map_or(0, |stages| stages.plan.disk_at_most());
         if let Err(error) = store.fits(needed).await {
-            return self.stop(merge_error(error, &step.plan)).await;
+            return self.stop(merge_error(error, &step.plan, 0)).await;
         }
         if !self.begin(step, started, Vec::new()).await {
             return;
@@ -232,9 +232,7 @@ impl Desk {
             Err(error) => Err(error),
         };
         if self.is_cancelled() || self.running() != before {
-            if let Ok((output, _)) = created {
-                output.close();
-            }
+            drop(created);
             self.store().clear().await;
             return false;
         }
@@ -250,7 +248,7 @@ impl Desk {
             Ok(())
         });
         if let Err(error) = begun {
-            self.stop(merge_error(error, &plan)).await;
+            self.stop(merge_error(error, &plan, 0)).await;
             return false;
         }
         for notice in notices {
@@ -460,10 +458,7 @@ impl Desk {
         drop(state);
         let desk = self.clone();
         spawn_local(async move {
-            desk.fail(match short_of(error, left).await {
-                OutputError::Failed(why) => MergeError::Write { file: plan.files[file].name.clone(), why },
-                error => merge_error(error, &plan),
-            });
+            desk.fail(merge_error(short_of(error, left).await, &plan, file));
         });
     }
 
@@ -503,7 +498,7 @@ impl Desk {
         }
     }
 
-    /// Flushes, publishes, and starts hashing.
+    /// Publishes, flushes, and starts hashing.
     async fn finish(&self, number: u32) {
         let output = {
             let mut state = self.state.borrow_mut();
@@ -514,20 +509,35 @@ impl Desk {
         for compute in self.state.borrow().computes.values() {
             wire::post(&compute.port, &ToCompute::Over, None, None);
         }
-        let weights = output.finish().await;
+        let shared = output.is_shared();
+        let flushed = if shared { Ok(()) } else { output.flush() };
+        let weights = match flushed {
+            Ok(()) => output.files().await,
+            Err(error) => Err(error),
+        };
         // It may have failed in the meantime.
         let running =
             self.state.borrow().merge.as_ref().filter(|merge| merge.number == number).map(|merge| merge.plan.clone());
         let Some(plan) = running else { return };
         let weights = match weights {
             Ok(weights) => weights,
-            Err(error) => return self.stop(merge_error(error, &plan)).await,
+            Err(error) => {
+                drop(output);
+                return self.stop(merge_error(error, &plan, 0)).await;
+            }
         };
         let is_stage = self.state.borrow().stages.as_ref().is_some_and(Stages::is_stage);
         if is_stage {
+            // Only the merges after it read it.
+            drop(output);
             return self.after_stage(weights).await;
         }
         let over = self.publish(weights);
+        if shared && let Err(error) = output.flush() {
+            drop(output);
+            self.state.borrow_mut().finished = None;
+            return self.stop(merge_error(error, &plan, 0)).await;
+        }
         self.hand_out();
         for place in over {
             self.store().remove(place).await;
@@ -567,20 +577,20 @@ impl Desk {
     /// Lets go of a running merge and removes what it wrote; false if there was none.
     async fn drop_merge(&self) -> bool {
         self.state.borrow_mut().stages = None;
-        let Some(merge) = self.state.borrow_mut().merge.take() else { return false };
-        if let Some(output) = merge.output {
-            output.close();
+        if self.state.borrow_mut().merge.take().is_none() {
+            return false;
         }
         self.store().clear().await;
         true
     }
 }
 
-fn merge_error(error: OutputError, plan: &Plan) -> MergeError {
+/// Why file number `file` was not written.
+fn merge_error(error: OutputError, plan: &Plan, file: usize) -> MergeError {
     match error {
         OutputError::NoSpace(short) => MergeError::NoSpace { short },
         OutputError::Failed(why) => {
-            MergeError::Write { file: plan.files.first().map_or(String::new(), |file| file.name.clone()), why }
+            MergeError::Write { file: plan.files.get(file).map_or(String::new(), |file| file.name.clone()), why }
         }
     }
 }

@@ -17,7 +17,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, File, MessageEvent, MessagePort};
 
-use super::finish::Finished;
+use super::finish::{Finished, read_copies};
 use super::merge::Merge;
 use super::stages::{Stages, Step};
 use super::state::{Compute, Gpu, State};
@@ -218,7 +218,7 @@ impl Desk {
         if let Some(why) = absent {
             self.notice(RunNotice::GpuAbsent(why));
         }
-        self.go();
+        self.go().await;
     }
 
     /// Makes the files of a merge and notes it as the running one, with the notices of the stages before it. False where it failed, or
@@ -268,7 +268,7 @@ impl Desk {
     }
 
     /// Sets the workers to the running merge.
-    fn go(&self) {
+    async fn go(&self) {
         self.progress();
         {
             let state = self.state.borrow();
@@ -277,6 +277,10 @@ impl Desk {
             }
         }
         self.hand_out();
+        let read = read_copies(&mut self.state.borrow_mut().small);
+        if let Err(error) = read {
+            self.stop(error).await;
+        }
     }
 
     /// Takes in what a stage made and begins the merge after it.
@@ -301,7 +305,7 @@ impl Desk {
             self.store().remove(place).await;
         }
         if self.begin(step, started, noted).await {
-            self.go();
+            self.go().await;
         }
     }
 

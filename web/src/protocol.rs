@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-pub use merge_studio::kernel::{BackendError, BackendKind};
+pub use merge_studio::kernel::{BackendError, BackendKind, GpuCounters};
 use merge_studio::model::{Model, ModelError};
 use merge_studio::output::{FilesNotice, SmallFilesError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
@@ -303,6 +303,8 @@ pub struct Report {
     pub written: u64,
     /// Which backend made each tensor, in the plan's order; `None` for copies.
     pub tensors: Vec<(String, Option<BackendKind>)>,
+    /// What the GPU did.
+    pub gpu: GpuCounters,
     /// The largest single allocation that the engine made, in bytes.
     pub largest_allocation: u64,
     /// Bytes of wasm memory of each compute worker that took part, at its end.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
-use merge_studio::kernel::{BLOCK, BackendKind, Precision};
+use merge_studio::kernel::{BLOCK, BackendKind, GpuCounters, Precision};
 use merge_studio::model::{Folder, Model};
 use merge_studio::output::{CrcRange, zip};
 use merge_studio::plan::{Job, Plan, Rule};
@@ -291,7 +291,10 @@ impl Merge {
     /// What the page shows afterwards.
     pub(super) fn report(&self, now: f64) -> Report {
         let reports = || self.reports.iter().flatten();
+        let mut gpu = GpuCounters::default();
+        reports().for_each(|report| gpu += report.gpu);
         Report {
+            gpu,
             seconds: (now - self.started) / 1000.0,
             read: reports().map(|report| report.read).sum(),
             written: self.plan.files.iter().map(|file| file.len).sum(),

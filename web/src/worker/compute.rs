@@ -142,9 +142,10 @@ impl Compute {
         }
     }
 
-    /// Puts the GPU back and forgets the merge.
+    /// Forgets the merge, closes its files, and puts the GPU back, which gives its memory back.
     fn rest(&self) {
-        if let Some(gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
+        if let Some(mut gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
+            gpu.rest();
             self.gpu.replace(Some(gpu));
         }
     }

@@ -113,8 +113,9 @@ fn vote<R: Real>(ballot: &Ballot<R>, terms: &[Block<R>], values: &mut Block<R>) 
         }
     }
     each(&mut signs, |j, sum| {
-        let tie = sum.abs() < magnitudes[j] * R::TIE_SHARE;
-        if sum < R::ZERO && !tie { -R::ONE } else { R::ONE }
+        // Not a tie: what is negative is as far below zero as it is large.
+        let apart = sum <= magnitudes[j] * -R::TIE_SHARE;
+        if sum < R::ZERO && apart { -R::ONE } else { R::ONE }
     });
     let mut divisors = [R::ZERO; BLOCK];
     values.fill(R::ZERO);

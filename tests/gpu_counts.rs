@@ -39,7 +39,7 @@ const REFUSED: u64 = 4;
 /// A pass over the windows: what comes back of each.
 #[derive(Clone, Copy)]
 enum Pass {
-    /// Counts of a digit, of so many selections.
+    /// Two counts of every value of a digit, of so many selections.
     Digits(u64),
     /// Of so many hunts, window by window.
     Ties([u64; WINDOWS]),
@@ -56,7 +56,7 @@ enum Pass {
 impl Pass {
     fn down(self) -> u64 {
         let of_window = |window: usize| match self {
-            Self::Digits(selections) => selections * (1 << 11) * 4,
+            Self::Digits(selections) => selections * (1 << 11) * 8,
             Self::Ties(hunts) => hunts[window] * 8,
             Self::Gram(pairs, parts) => pairs * parts as u64 * 8,
             Self::Norms(terms) => terms * (WINDOW / BLOCK) as u64 * 16,

@@ -38,7 +38,7 @@ pub fn wide_digits(precision: Precision) -> Digits {
 pub struct Histogram {
     /// How many elements have each value of the digit.
     pub counts: Vec<u64>,
-    /// How many of those have nothing but zeros below the digit. Where not all have, it may be fewer: a GPU looks no closer.
+    /// How many of those have nothing but zeros below the digit.
     pub exact: Vec<u64>,
 }
 

@@ -15,8 +15,6 @@ pub const WORKGROUP: u32 = BLOCK as u32 / LANES;
 pub(super) const BINS: u32 = 1 << 11;
 /// Blocks that one workgroup of a histogram counts before it adds its counters to everyone's: 16 bits hold all of their elements.
 pub(super) const BLOCKS_COUNTED: u32 = 16;
-/// Beside the count of a digit's value: that some of those counted have bits below the digit.
-pub(super) const INEXACT: u32 = 1 << 31;
 
 /// Inputs and terms that are not zero must have at least this magnitude (2⁻⁸⁰, as bits): with coefficients from
 /// [`COEFFICIENTS`], votes that are not ties are then normal numbers.
@@ -227,7 +225,6 @@ pub(super) fn prelude() -> String {
         ("LANES", LANES),
         ("BINS", BINS),
         ("BLOCKS_COUNTED", BLOCKS_COUNTED),
-        ("INEXACT", INEXACT),
         ("SMALLEST", SMALLEST),
         ("SMALLEST_FACTOR", SMALLEST_FACTOR),
         ("SMALLEST_DEVIATION", SMALLEST_DEVIATION),

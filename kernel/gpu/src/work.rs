@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::BINDING;
 use super::device::Call;
-use super::layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, INEXACT, Pair, STRIP_ROWS, STRIPS, WORKGROUP};
+use super::layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS, WORKGROUP};
 use super::shaders::Kernel;
 use super::window::{
     Chunk, MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word,
@@ -276,18 +276,18 @@ impl Work for Digits<'_> {
         call.rank(self.frame, *chunk, self.queries.iter().map(|query| query.score))?;
         let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
         call.dispatches.push((Kernel::Histogram, [groups, self.rows.len() as u32]));
-        call.results = self.rows.len() as u64 * u64::from(BINS) * 4;
+        call.results = self.rows.len() as u64 * u64::from(BINS) * 8;
         call.clear = true;
         call.read = call.results;
         Ok(Some(call))
     }
 
     fn take(&mut self, _: &Part, results: &[u8]) -> Option<Vec<u8>> {
-        for (found, results) in self.found.iter_mut().zip(results.chunks_exact(BINS as usize * 4)) {
-            for ((count, exact), word) in found.counts.iter_mut().zip(&mut found.exact).zip(words(results)) {
-                let more = u64::from(word & !INEXACT);
-                *count += more;
-                *exact += if word & INEXACT == 0 { more } else { 0 };
+        for (found, results) in self.found.iter_mut().zip(results.chunks_exact(BINS as usize * 8)) {
+            let mut words = words(results).map(u64::from);
+            for (count, exact) in found.counts.iter_mut().zip(&mut found.exact) {
+                *count += words.next().unwrap_or(0);
+                *exact += words.next().unwrap_or(0);
             }
         }
         None

@@ -4,5 +4,7 @@
 //! answer requests, and never see a task. Neither knows files: a host hands over bytes.
 
 mod lm;
+mod python;
+pub mod task;
 
 pub use lm::{Answered, Generation, Lm, Scored};

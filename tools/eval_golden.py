@@ -65,10 +65,10 @@ PUBLIC = [
 
 # What the group of MMLU's subjects that eval/tests/data holds is made of.
 SUBJECTS = {
-    "mmlu_stem": ["mmlu_anatomy", "mmlu_astronomy"],
-    "mmlu_other": ["mmlu_virology"],
-    "mmlu_social_sciences": ["mmlu_sociology"],
-    "mmlu_humanities": ["mmlu_world_religions"],
+    "stem": ["mmlu_anatomy", "mmlu_astronomy"],
+    "other": ["mmlu_virology"],
+    "social sciences": ["mmlu_sociology"],
+    "humanities": ["mmlu_world_religions"],
 }
 
 # The hub's name: the prefix of the files here.
@@ -240,7 +240,7 @@ def manager():
     return TaskManager()
 
 
-def evaluate(tasks, options):
+def evaluate(tasks, options, tasks_known=None):
     options = dict(options)
     found = lm_eval.simple_evaluate(
         model=Arithmetic(),
@@ -248,7 +248,7 @@ def evaluate(tasks, options):
         num_fewshot=options.get("num_fewshot"),
         limit=options.get("limit"),
         bootstrap_iters=options.get("resamplings", 100000),
-        task_manager=manager(),
+        task_manager=tasks_known or manager(),
     )
     kept = {key: found[key] for key in ["results", "group_subtasks", "versions", "n-shot", "higher_is_better", "n-samples"]}
     kept["groups"] = found.get("groups", {})
@@ -277,10 +277,16 @@ def main():
         if chosen(name):
             write(label(f"public-{name}", options), {"task": name, **evaluate([name], options)})
     if chosen("mmlu"):
+        groups = Path(scratch) / "groups"
+        groups.mkdir()
         weighted = {"aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}], "metadata": {"version": 2}}
-        parts = [{"group": name, "task": tasks, **weighted} for name, tasks in SUBJECTS.items()]
-        whole = {"group": "mmlu", "task": parts, **weighted}
-        write("public-mmlu", {"task": "mmlu", **evaluate([whole], {})})
+        names = {alias: f"mmlu_{alias.replace(' ', '_')}" for alias in SUBJECTS}
+        for alias, tasks in SUBJECTS.items():
+            group = {"group": names[alias], "group_alias": alias, "task": tasks, **weighted}
+            (groups / f"{names[alias]}.yaml").write_text(json.dumps(group))
+        (groups / "mmlu.yaml").write_text(json.dumps({"group": "mmlu", "task": list(names.values()), **weighted}))
+        found = evaluate(["mmlu"], {}, TaskManager(include_path=str(groups)))
+        write("public-mmlu", {"task": "mmlu", **found})
     if chosen("templates"):
         rendered = [[template, apply_template(template, FIELDS)] for template in TEMPLATES]
         write("templates", {"fields": FIELDS, "rendered": rendered})

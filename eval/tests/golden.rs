@@ -193,6 +193,15 @@ fn check(case: &str, golden: &Json, tasks: Vec<Task>, groups: &[Group]) {
     {
         assert_eq!(report[part], golden[part], "{case}: {part} {under}");
     }
+    let keys = |json: &Json| -> Vec<String> {
+        let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
+        keys.sort();
+        keys
+    };
+    assert_eq!(keys(&report["results"]), keys(&golden["results"]), "{case}");
+    for (name, theirs) in golden["results"].as_object().unwrap() {
+        assert_eq!(keys(&report["results"][name]), keys(theirs), "{case}");
+    }
     let all: Vec<Results> = evaluations.iter().map(|evaluation| evaluation.results(errors).unwrap()).collect();
     assert_eq!(golden["groups"].as_object().unwrap().len(), groups.len(), "{case}");
     for group in groups {

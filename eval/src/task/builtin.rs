@@ -121,26 +121,27 @@ pub fn open(name: &str, files: &[(&str, &[u8])]) -> Result<(Vec<Task>, Vec<Group
     if of(built_in.split).is_empty() {
         return Err(Error::NoSplit { task: built_in.name.into(), key: "test_split", split: built_in.split.into() });
     }
-    for (file, bytes) in files {
-        let documents = Documents::read(&[(file, bytes)])?;
-        if !built_in.fields.iter().all(|wanted| documents.fields.iter().any(|field| field == wanted)) {
-            return Err(Error::Fields {
-                file: (*file).into(),
-                what: built_in.name.into(),
-                wanted: built_in.fields.join(", "),
-                found: documents.fields.join(", "),
-            });
+    let read = |wanted: &str| -> Result<Option<Documents>, Error> {
+        let files = of(wanted);
+        if files.is_empty() {
+            return Ok(None);
         }
-    }
+        let documents = Documents::read(&files)?;
+        if built_in.fields.iter().all(|wanted| documents.fields.iter().any(|field| field == wanted)) {
+            return Ok(Some(documents));
+        }
+        Err(Error::Fields {
+            file: files.iter().map(|(file, _)| *file).collect::<Vec<_>>().join(", "),
+            what: built_in.name.into(),
+            wanted: built_in.fields.join(", "),
+            found: documents.fields.join(", "),
+        })
+    };
     if built_in.name == "mmlu" {
+        read("test")?;
         return mmlu_tasks(subject, &of("test"), &of("dev"));
     }
-    let mut config = (built_in.config)();
-    config.training = (built_in.examples == "train").then(|| "train".into());
-    config.validation = Some("validation".into()).filter(|_| built_in.split == "validation");
-    let splits: Vec<_> = ["train", "validation", "test"].map(|split| (split.to_owned(), of(split))).into();
-    let splits: Vec<_> = splits.into_iter().filter(|(_, files)| !files.is_empty()).collect();
-    Ok((vec![Task::with(config, &splits)?], Vec::new()))
+    Ok((vec![Task::with((built_in.config)(), read)?], Vec::new()))
 }
 
 fn split_of(file: &str) -> Option<&'static str> {
@@ -168,6 +169,7 @@ fn texts(texts: &[&str]) -> Source {
 fn choosing(name: &str, text: &str, target: &str, choice: Source) -> Config {
     let mut config = Config::new(name, Output::MultipleChoice, template(text), template(target));
     config.choice = Some(choice);
+    config.training = Some("train".into());
     config.test = Some("test".into());
     config
 }
@@ -221,7 +223,8 @@ fn hellaswag_document(document: &mut Value) -> Result<(), String> {
 fn medmcqa() -> Config {
     let text = "Question: {{question}}\nChoices:\nA. {{opa}}\nB. {{opb}}\nC. {{opc}}\nD. {{opd}}\nAnswer:";
     let mut config = choosing("medmcqa", text, "cop", texts(&["A", "B", "C", "D"]));
-    config.test = Some("validation".into());
+    config.validation = Some("validation".into());
+    config.test = config.validation.clone();
     config
 }
 
@@ -242,6 +245,7 @@ fn mmlu() -> Config {
     let text =
         "{{question.strip()}}\nA. {{choices[0]}}\nB. {{choices[1]}}\nC. {{choices[2]}}\nD. {{choices[3]}}\nAnswer:";
     let mut config = choosing("mmlu", text, "answer", texts(&["A", "B", "C", "D"]));
+    config.training = None;
     config.examples.split = Some("dev".into());
     config.examples.sampler = Sampler::First;
     config.measures = vec![Measure::of(Metric::Acc)];
@@ -275,8 +279,7 @@ fn mmlu_tasks(
             let readable = subject.replace('_', " ");
             config.description =
                 format!("The following are multiple choice questions (with answers) about {readable}.\n\n");
-            let pool =
-                dev.iter().find(|(name, _)| name == subject).map(|(_, documents)| Arc::new(documents.rows.clone()));
+            let pool = dev.iter().find(|(name, _)| name == subject).map(|(_, documents)| Arc::new(documents.clone()));
             members.push(config.name.clone());
             tasks.push(Task::on(config, Arc::new(documents.clone()), pool)?);
         }

@@ -152,6 +152,13 @@ impl Config {
         Ok(config)
     }
 
+    /// The split that examples are drawn from, where no samples are given; `None` is the one that is evaluated.
+    pub(super) fn examples_split(&self) -> Option<&String> {
+        let examples = &self.examples;
+        let other = || self.training.as_ref().or(self.validation.as_ref()).filter(|_| examples.samples.is_none());
+        examples.split.as_ref().or_else(other)
+    }
+
     fn key(&mut self, key: &Key, node: &Node) -> Result<(), Error> {
         let name = fields::name(key);
         let said = set(node).is_some();
@@ -193,7 +200,14 @@ impl Config {
             "gen_prefix" => self.gen_prefix = fields::text_or_none(node, &name)?,
             "metric_list" if said => {
                 let list = fields::list(node, &name)?;
-                self.measures = list.iter().map(|item| Measure::read(item, self.output)).collect::<Result<_, _>>()?;
+                self.measures.clear();
+                for item in list {
+                    let measure = Measure::read(item, self.output)?;
+                    if self.measures.iter().any(|other| other.metric == measure.metric) {
+                        return fields::unsupported_value(item, &name, "a metric stands there twice");
+                    }
+                    self.measures.push(measure);
+                }
             }
             "filter_list" if said => {
                 let list = fields::list(node, &name)?;

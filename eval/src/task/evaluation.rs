@@ -100,9 +100,7 @@ impl Evaluation {
             (Some(shots), None) => shots,
         };
         if shots > 0 && task.pool.is_none() {
-            let examples = &task.config.examples;
-            let split = examples.split.as_ref().or(task.config.training.as_ref()).or(task.config.validation.as_ref());
-            let split = split.cloned().unwrap_or_default();
+            let split = task.config.examples_split().cloned().unwrap_or_default();
             return Err(Error::NoSplit { task: task.name().into(), key: "fewshot_split", split });
         }
         let questions = options.limit.map_or(task.len(), |limit| limit.min(task.len()));
@@ -153,7 +151,7 @@ impl Evaluation {
         let document = self.asked;
         let view = &View::new(document, &task.documents.rows[document]);
         let empty = Vec::new();
-        let pool = task.pool.as_deref().unwrap_or(&empty);
+        let pool = task.pool.as_ref().map_or(&empty, |documents| &documents.rows);
         let mut examples = Vec::new();
         if self.shots > 0 {
             let own = task.pool_is_own.then_some(view.value);

@@ -54,9 +54,9 @@ impl Task {
             });
         };
         config.test = Some("test".into());
-        let pool = Some(Arc::new(documents.rows.clone()));
         config.examples.split = config.test.clone();
-        Self::on(config, Arc::new(documents), pool)
+        let documents = Arc::new(documents);
+        Self::on(config, Arc::clone(&documents), Some(documents))
     }
 }
 

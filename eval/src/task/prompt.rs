@@ -15,7 +15,7 @@ pub struct Task {
     pub(super) config: Config,
     pub(super) documents: Arc<Documents>,
     /// What examples are drawn from, and whether a document may be among its own examples and is left out.
-    pub(super) pool: Option<Arc<Vec<Value>>>,
+    pub(super) pool: Option<Arc<Documents>>,
     pub(super) pool_is_own: bool,
     templates: Templates,
     /// Choices are contexts of one continuation.
@@ -50,53 +50,40 @@ impl Task {
     /// Reads the task file `name`; `files` are `(name, content)` of it, of those it includes and of its data files.
     pub fn read(name: &str, files: &[(&str, &[u8])]) -> Result<Self, Error> {
         let config = Config::read(name, files)?;
-        let splits = config
-            .files
-            .iter()
-            .map(|(split, named)| {
-                let found: Vec<_> = named.iter().map(|named| find(named, files)).collect::<Result<_, _>>()?;
-                Ok((split.clone(), found))
-            })
-            .collect::<Result<Vec<_>, Error>>()?;
-        Self::with(config, &splits)
+        let named = config.files.clone();
+        Self::with(config, |split| {
+            let Some((_, named)) = named.iter().find(|(name, _)| name == split) else { return Ok(None) };
+            let found: Vec<_> = named.iter().map(|named| find(named, files)).collect::<Result<_, _>>()?;
+            Documents::read(&found).map(Some)
+        })
     }
 
-    /// The task on files by split.
-    pub(super) fn with(config: Config, splits: &[(String, Vec<(&str, &[u8])>)]) -> Result<Self, Error> {
-        let read = |split: &str, key: &'static str| -> Result<Arc<Documents>, Error> {
-            let files = splits.iter().find(|(name, _)| name == split).map(|(_, files)| files);
-            let missing = || Error::NoSplit { task: config.name.clone(), key, split: split.to_owned() };
-            let mut documents = Documents::read(files.ok_or_else(missing)?)?;
+    /// The task on splits that `read` reads, as far as there are any.
+    pub(super) fn with(config: Config, read: impl Fn(&str) -> Result<Option<Documents>, Error>) -> Result<Self, Error> {
+        let read = |split: &str| -> Result<Option<Arc<Documents>>, Error> {
+            let Some(mut documents) = read(split)? else { return Ok(None) };
             if let Some(prepare) = config.prepare {
                 prepared(&mut documents, prepare, &config.name)?;
             }
-            Ok(Arc::new(documents))
+            Ok(Some(Arc::new(documents)))
         };
         let (own, key) = match (&config.test, &config.validation) {
             (Some(split), _) => (split, "test_split"),
             (None, Some(split)) => (split, "validation_split"),
             (None, None) => return Err(Error::MissingKey { file: config.name.clone(), key: "test_split" }),
         };
-        let documents = read(own, key)?;
-        let examples = &config.examples;
-        let pool = match (&examples.split, &examples.samples) {
-            (None, Some(samples)) => Some(Arc::new(samples.clone())),
-            (split, _) => {
-                let split = split.as_ref().or(config.training.as_ref()).or(config.validation.as_ref()).unwrap_or(own);
-                if split == own {
-                    Some(Arc::new(documents.rows.clone()))
-                } else if splits.iter().any(|(name, _)| name == split) {
-                    Some(Arc::new(read(split, "fewshot_split")?.rows.clone()))
-                } else {
-                    None
-                }
-            }
+        let missing = || Error::NoSplit { task: config.name.clone(), key, split: own.clone() };
+        let documents = read(own)?.ok_or_else(missing)?;
+        let pool = match (config.examples_split(), &config.examples.samples) {
+            (None, Some(samples)) => Some(Arc::new(Documents { fields: Vec::new(), rows: samples.clone() })),
+            (Some(split), _) if split != own => read(split)?,
+            _ => Some(Arc::clone(&documents)),
         };
         Self::on(config, documents, pool)
     }
 
     /// The task on documents that are read and prepared.
-    pub(super) fn on(config: Config, documents: Arc<Documents>, pool: Option<Arc<Vec<Value>>>) -> Result<Self, Error> {
+    pub(super) fn on(config: Config, documents: Arc<Documents>, pool: Option<Arc<Documents>>) -> Result<Self, Error> {
         let pool_is_own = config.examples.split == config.test;
         let mut task = Self {
             config,
@@ -170,6 +157,11 @@ impl Task {
     /// Never: a task has a document.
     pub fn is_empty(&self) -> bool {
         self.documents.rows.is_empty()
+    }
+
+    /// A document, as it was read.
+    pub fn document(&self, index: usize) -> Option<&Value> {
+        self.documents.rows.get(index)
     }
 
     /// Examples before each question, unless others are asked for.

@@ -186,11 +186,17 @@ pub fn lm_eval_report(
     }
     for group in groups {
         let Some(task) = group.results(&tasks, groups) else { continue };
-        grouped.insert(group.name.clone(), metrics(&task));
+        let mut metrics = metrics(&task);
+        metrics["sample_count"] =
+            task.measured.iter().map(|one| (format!("{},{}", one.metric, one.filter), task.answered)).collect();
+        grouped.insert(group.name.clone(), metrics);
         subtasks.insert(group.name.clone(), group.members.clone().into());
         versions.insert(group.name.clone(), group.version.to_string().into());
-        shots.insert(group.name.clone(), task.shots.into());
-        better.insert(group.name.clone(), json!({group.metric: task.measured[0].higher_is_better}));
+        // A group of groups has neither of these there.
+        if group.members.iter().any(|member| configs.contains_key(member)) {
+            shots.insert(group.name.clone(), task.shots.into());
+            better.insert(group.name.clone(), json!({group.metric: task.measured[0].higher_is_better}));
+        }
     }
     results.extend(grouped.clone());
     report.insert("results".into(), results.into());

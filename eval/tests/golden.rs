@@ -37,7 +37,7 @@ impl Lm for Arithmetic {
         let score = |(context, continuation): &(String, String)| {
             let value = checksum(&format!("{context}\0{continuation}"));
             let log_likelihood = -((value % 4096) as f64) / 256.0 - continuation.len() as f64 / 8.0;
-            Scored { log_likelihood, greedy: value % 3 == 0 }
+            Scored { log_likelihood, greedy: value.is_multiple_of(3) }
         };
         Ok(requests.iter().map(score).collect())
     }
@@ -132,7 +132,7 @@ fn check_record(case: &str, record: &Record, sample: &Json) {
         match worth {
             Worth::Number(ours) => assert_eq!(*ours, number(theirs), "{place}"),
             Worth::Weighted(ours, weight) => {
-                assert_eq!([*ours, *weight], [0, 1].map(|at| number(&theirs[at])), "{place}")
+                assert_eq!([*ours, *weight], [0, 1].map(|at| number(&theirs[at])), "{place}");
             }
             Worth::Classes(gold, chosen) => {
                 assert_eq!([*gold, *chosen], [0, 1].map(|at| theirs[at].as_i64().unwrap()), "{place}");

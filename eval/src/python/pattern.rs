@@ -179,6 +179,8 @@ fn repetition(after: &[char]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn all(pattern: &str, text: &str) -> Vec<Found> {

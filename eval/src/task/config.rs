@@ -163,10 +163,6 @@ impl Config {
         let name = fields::name(key);
         let said = set(node).is_some();
         match name.as_str() {
-            // Read above.
-            "task" | "output_type" | "doc_to_text" | "doc_to_target" | "fewshot_delimiter" => {}
-            // Of no influence on numbers: names, contamination checks that lm-evaluation-harness never makes.
-            "tag" | "dataset_name" | "should_decontaminate" | "doc_to_decontamination_query" => {}
             "task_alias" => self.alias = fields::text_or_none(node, &name)?,
             "metadata" => {
                 if let Some(version) = node.value(&name)?.get("version") {
@@ -233,8 +229,12 @@ impl Config {
             "group" | "group_alias" | "aggregate_metric_list" | "task_list" => {
                 return fields::unsupported(key, "give the files of the group's tasks themselves");
             }
+            // Read before the others.
+            "task" | "output_type" | "doc_to_text" | "doc_to_target" | "fewshot_delimiter"
+            // Of no influence on numbers: names, and checks of contamination that lm-evaluation-harness never makes.
+            | "tag" | "dataset_name" | "should_decontaminate" | "doc_to_decontamination_query"
             // Nothing is said, as where the key is left out.
-            "dataset_kwargs" | "fewshot_config" | "num_fewshot" | "doc_to_choice" | "description" | "metric_list"
+            | "dataset_kwargs" | "fewshot_config" | "num_fewshot" | "doc_to_choice" | "description" | "metric_list"
             | "filter_list" | "generation_kwargs" | "process_docs" | "process_results" | "custom_dataset" | "class"
             | "doc_to_image" | "doc_to_audio" | "use_prompt" => {}
             _ => return fields::unknown(key, ""),
@@ -302,23 +302,19 @@ fn merged(named: &Named, files: &[(&str, &[u8])], open: &mut Vec<String>) -> Res
     let Data::Map(own) = data else {
         return Err(Error::WrongKind { at, key: name.into(), wanted: "a mapping of a task's keys" });
     };
-    let mut pairs: Vec<(Key, Node)> = Vec::new();
-    let mut put = |key: Key, node: Node| {
-        pairs.retain(|(other, _)| other.value != key.value);
-        pairs.push((key, node));
-    };
-    let mut rest = Vec::new();
-    for (key, node) in own {
-        if key.value.text() != Some("include") {
-            rest.push((key, node));
-            continue;
-        }
+    let (includes, rest): (Vec<_>, Vec<_>) = own.into_iter().partition(|(key, _)| key.value.text() == Some("include"));
+    let mut all = Vec::new();
+    for (_, node) in includes {
         for include in fields::texts(&node, "include")? {
-            let included = Named { at: node.at.clone(), name: include };
-            merged(&included, files, open)?.into_iter().for_each(|(key, node)| put(key, node));
+            all.extend(merged(&Named { at: node.at.clone(), name: include }, files, open)?);
         }
     }
-    rest.into_iter().for_each(|(key, node)| put(key, node));
+    all.extend(rest);
+    let mut pairs: Vec<(Key, Node)> = Vec::new();
+    for (key, node) in all {
+        pairs.retain(|(other, _)| other.value != key.value);
+        pairs.push((key, node));
+    }
     open.pop();
     Ok(pairs)
 }

@@ -96,8 +96,7 @@ impl Evaluation {
     pub fn new(task: Arc<Task>, options: Options) -> Result<Self, Error> {
         let shots = match (task.config.shots, options.shots) {
             (Some(0), _) | (None, None) => 0,
-            (_, Some(shots)) => shots,
-            (Some(shots), None) => shots,
+            (_, Some(shots)) | (Some(shots), None) => shots,
         };
         if shots > 0 && task.pool.is_none() {
             let split = task.config.examples_split().cloned().unwrap_or_default();
@@ -252,11 +251,12 @@ impl Evaluation {
             })
             .flatten()
             .collect();
-        let mut scored = match continuations.is_empty() {
-            true => Vec::new(),
-            false => model.log_likelihoods(&continuations).map_err(StepError::Model)?,
-        }
-        .into_iter();
+        let scored = if continuations.is_empty() {
+            Vec::new()
+        } else {
+            model.log_likelihoods(&continuations).map_err(StepError::Model)?
+        };
+        let mut scored = scored.into_iter();
         let count = questions.len();
         for question in questions {
             let answer = match question.ask {

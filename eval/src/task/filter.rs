@@ -165,13 +165,13 @@ impl Filter {
             "uppercase" => Self::Upper,
             "regex" => Self::Regex(search(written)?),
             "multi_choice_regex" => Self::MultipleChoice { search: search(written)?, case, punctuation, ignored },
-            "map" => match otherwise {
-                Some(otherwise) => Self::Map { pairs: map, otherwise },
-                None => {
-                    let why = "without a default_value lm-evaluation-harness fails at the first answer that is not in the map";
+            "map" => {
+                let Some(otherwise) = otherwise else {
+                    let why = "without a default_value lm-evaluation-harness fails at an answer that is not in the map";
                     return fields::unsupported_value(function, "function", why);
-                }
-            },
+                };
+                Self::Map { pairs: map, otherwise }
+            }
             _ => {
                 return fields::unsupported_value(function, "function", "it is none of the filters that are done here");
             }

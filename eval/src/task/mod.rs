@@ -1,6 +1,6 @@
 //! Tasks, as lm-evaluation-harness 0.4.13 defines them: from files to requests, from answers to numbers.
 //!
-//! A [`Task`] is read from a task file ([`Task::read`]), from a bare data file ([`Task::plain`]), or is a public one's settings on data
+//! A [`Task`] is read from a task file ([`Task::read`]), from a bare data file ([`Task::plain`]; [`open()`] sees which is which), or is a public one's settings on data
 //! files that are given ([`builtin`]). An [`Evaluation`] asks its questions one after the other and can be stopped after any; it says
 //! at any moment what the answers so far make ([`Evaluation::results`]). Reports and comparisons are made of evaluations.
 //! What is supported and where this differs: `docs/evaluate-tasks.md`.
@@ -15,6 +15,7 @@ mod fields;
 mod filter;
 mod metric;
 mod mmlu;
+mod open;
 mod plain;
 mod prompt;
 mod report;
@@ -31,6 +32,7 @@ pub use data::Documents;
 pub use error::{Error, Place};
 pub use evaluation::{Answer, Ask, Evaluation, Options, Question, StepError};
 pub use metric::{Aggregation, Errors, Metric, Worth};
+pub use open::open;
 pub use prompt::Task;
 pub use report::{Group, Measured, Results, lm_eval_report, short_report};
 pub use score::{Record, Scores};

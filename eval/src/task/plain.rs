@@ -27,12 +27,11 @@ impl Task {
         let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
         let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
         let has = |field: &str| documents.fields.iter().any(|other| other == field);
-        let all = |field: &str, fits: &dyn Fn(&Value, &Value) -> bool| {
-            has(field) && documents.rows.iter().all(|row| row.get(field).is_some_and(|value| fits(value, row)))
+        let texts = |field: &str| {
+            has(field) && all(&documents, |row| row.get(field).is_some_and(|value| value.text().is_some()))
         };
-        let texts = |field: &str| all(field, &|value, _| value.text().is_some());
         let config = if has("choices") {
-            choosing(name, &all)
+            if texts("question") && has("answer") { choosing(name, &documents) } else { None }
         } else if texts("question") && texts("answer") {
             Some(writing(name, "question", "answer"))
         } else if texts("prompt") && texts("completion") {
@@ -54,36 +53,39 @@ impl Task {
             });
         };
         config.test = Some("test".into());
-        config.examples.split = config.test.clone();
+        config.examples.split.clone_from(&config.test);
         let documents = Arc::new(documents);
         Self::on(config, Arc::clone(&documents), Some(documents))
     }
 }
 
-fn choosing(name: &str, all: &dyn Fn(&str, &dyn Fn(&Value, &Value) -> bool) -> bool) -> Option<Config> {
+fn all(documents: &Documents, fits: impl Fn(&Value) -> bool) -> bool {
+    documents.rows.iter().all(fits)
+}
+
+fn choosing(name: &str, documents: &Documents) -> Option<Config> {
     let choices = |row: &Value| row.get("choices").and_then(Value::list).map(<[Value]>::to_vec).unwrap_or_default();
-    let sound = all("question", &|value, _| value.text().is_some())
-        && all("choices", &|value, row| {
-            !choices(row).is_empty()
-                && choices(row).iter().all(|choice| choice.text().is_some())
-                && value.list().is_some()
-        });
-    let count = |row: &Value| choices(row).len();
-    let target = if all("answer", &|value, row| value.int().is_some_and(|at| (0..count(row) as i64).contains(&at))) {
-        Source::Template("answer".into())
-    } else if all("answer", &|value, row| choices(row).contains(value)) {
-        Source::Template("answer".into())
-    } else if all("answer", &|value, row| {
-        value.text().is_some_and(|letter| letter.len() == 1 && LETTERS.find(letter).is_some_and(|at| at < count(row)))
-    }) {
-        Source::Template(format!("{{{{'{LETTERS}'.index(answer)}}}}"))
+    if !all(documents, |row| !choices(row).is_empty() && choices(row).iter().all(|choice| choice.text().is_some())) {
+        return None;
+    }
+    let answer = |row: &Value| row.get("answer").cloned().unwrap_or(Value::None);
+    let places = |row: &Value| answer(row).int().is_some_and(|at| (0..choices(row).len() as i64).contains(&at));
+    let texts = |row: &Value| choices(row).contains(&answer(row));
+    let letters = |row: &Value| {
+        let place = |letter: &str| LETTERS.find(letter).filter(|_| letter.len() == 1);
+        answer(row).text().and_then(place).is_some_and(|at| at < choices(row).len())
+    };
+    let target = if all(documents, places) || all(documents, texts) {
+        "answer".to_owned()
+    } else if all(documents, letters) {
+        format!("{{{{'{LETTERS}'.index(answer)}}}}")
     } else {
         return None;
     };
-    let mut config =
-        Config::new(name, Output::MultipleChoice, Source::Template("Question: {{question}}\nAnswer:".into()), target);
+    let text = Source::Template("Question: {{question}}\nAnswer:".into());
+    let mut config = Config::new(name, Output::MultipleChoice, text, Source::Template(target));
     config.choice = Some(Source::Template("choices".into()));
-    sound.then_some(config)
+    Some(config)
 }
 
 fn writing(name: &str, question: &str, answer: &str) -> Config {

@@ -241,7 +241,7 @@ impl Task {
             },
         };
         let texts: Option<Vec<String>> =
-            value.list().map(|items| items.iter().map(|item| item.text().map(str::to_owned)).collect()).unwrap_or(None);
+            value.list().and_then(|items| items.iter().map(|item| item.text().map(str::to_owned)).collect());
         texts.filter(|texts| !texts.is_empty()).map(Some).ok_or_else(|| {
             let detail = format!(
                 "a list of texts is wanted (`yes` and `no` are texts in quotes only); it is {}",

@@ -34,6 +34,8 @@ pub(super) fn draw(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -236,7 +236,7 @@ impl Task {
         }
         if self.many_targets {
             let texts = target.list().map(|items| items.iter().map(|item| item.text().map(str::to_owned)));
-            let texts: Option<Vec<String>> = texts.map(Iterator::collect).unwrap_or(None);
+            let texts: Option<Vec<String>> = texts.and_then(Iterator::collect);
             return texts.ok_or_else(|| wrong("the first document's is a list, so it must be a list of texts"));
         }
         Ok(vec![display(&target)])

@@ -142,8 +142,9 @@ fn wrong(detail: impl Into<std::borrow::Cow<'static, str>>) -> minijinja::Error 
     minijinja::Error::new(ErrorKind::InvalidOperation, detail)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "minijinja gives what is named by value")]
 fn regex_replace(
-    text: String,
+    text: &str,
     pattern: &str,
     replacement: &str,
     count: Option<usize>,
@@ -155,7 +156,7 @@ fn regex_replace(
     };
     options.assert_all_used()?;
     let pattern = Pattern::new(pattern).map_err(|error| wrong(error.to_string()))?;
-    pattern.replace(&text, replacement, count).map_err(|error| wrong(error.to_string()))
+    pattern.replace(text, replacement, count).map_err(|error| wrong(error.to_string()))
 }
 
 /// `int(value)`, of the whole part where it is a text with decimals, or `default`.
@@ -188,11 +189,11 @@ fn float(value: &Jinja, default: Option<f64>) -> Result<f64, minijinja::Error> {
     })
 }
 
-fn join(value: &Jinja, between: Option<String>, attribute: Option<String>) -> Result<String, minijinja::Error> {
+fn join(value: &Jinja, between: Option<String>, attribute: Option<&str>) -> Result<String, minijinja::Error> {
     let between = between.unwrap_or_default();
     let mut parts = Vec::new();
     for item in value.try_iter()? {
-        let item = match &attribute {
+        let item = match attribute {
             Some(name) => item.get_attr(name)?,
             None => item,
         };
@@ -298,6 +299,8 @@ pub(super) fn literal(rendered: &str) -> Result<Value, String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn golden() -> serde_json::Value {

@@ -213,6 +213,8 @@ fn is_function(tag: &Tag) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn value(text: &str) -> Result<Value, Error> {

@@ -114,6 +114,7 @@ TEMPLATES = [
     "{# a remark #}a{{ '' }}{% raw %}{{ x }}{% endraw %}\n",
     "{{ 1e20 }} {{ 0.1 + 0.2 }} {{ 1 / 3 }} {{ 10000000000.0 }} {{ 1 == 1.0 }} {{ 3 != 4 }}",
     "{{ 'é'|upper }}{{ 'ß'.capitalize() }}{{ '  a '.lstrip() }}|{{ '  a '.rstrip() }}|{{ 'xxaxx'.strip('x') }}",
+    "{{[Frase+', verdadeiro? '+Paráfrase]}} {{words|int(7)}}",
     "{{ words|default('d') }}{{ missing|default('d') }}{{ ''|default('e', true) }}{{ [3, 1, 2]|max }}{{ [3, 1]|sum }}",
 ]
 FIELDS = {
@@ -125,6 +126,8 @@ FIELDS = {
     "t": True,
     "none": None,
     "words": ["x", "Y"],
+    "Frase": "sí",
+    "Paráfrase": "si",
 }
 
 

@@ -160,9 +160,9 @@ fn regex_replace(
 }
 
 /// `int(value)`, of the whole part where it is a text with decimals, or `default`.
-fn int(value: &Jinja, default: Option<i64>) -> Result<Jinja, minijinja::Error> {
+fn int(value: &Jinja, default: Option<i64>) -> Jinja {
     let default = Jinja::from(default.unwrap_or(0));
-    Ok(match from_jinja(value)? {
+    match from_jinja(value).unwrap_or(Value::None) {
         Value::Int(number) => number.into(),
         Value::Bool(flag) => i64::from(flag).into(),
         Value::Float(number) if number.is_finite() => (number as i64).into(),
@@ -175,18 +175,18 @@ fn int(value: &Jinja, default: Option<i64>) -> Result<Jinja, minijinja::Error> {
             }
         }
         _ => default,
-    })
+    }
 }
 
-fn float(value: &Jinja, default: Option<f64>) -> Result<f64, minijinja::Error> {
+fn float(value: &Jinja, default: Option<f64>) -> f64 {
     let default = default.unwrap_or(0.0);
-    Ok(match from_jinja(value)? {
+    match from_jinja(value).unwrap_or(Value::None) {
         Value::Int(number) => number as f64,
         Value::Bool(flag) => f64::from(u8::from(flag)),
         Value::Float(number) => number,
         Value::Text(text) => text::strip(&text).parse().unwrap_or(default),
         _ => default,
-    })
+    }
 }
 
 fn join(value: &Jinja, between: Option<String>, attribute: Option<&str>) -> Result<String, minijinja::Error> {

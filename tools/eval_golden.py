@@ -115,6 +115,8 @@ TEMPLATES = [
     "{{ 1e20 }} {{ 0.1 + 0.2 }} {{ 1 / 3 }} {{ 10000000000.0 }} {{ 1 == 1.0 }} {{ 3 != 4 }}",
     "{{ 'é'|upper }}{{ 'ß'.capitalize() }}{{ '  a '.lstrip() }}|{{ '  a '.rstrip() }}|{{ 'xxaxx'.strip('x') }}",
     "{{[Frase+', verdadeiro? '+Paráfrase]}} {{words|int(7)}}",
+    "{{ t ~ none ~ words ~ f }}{{ t|upper }}{{ words|replace('x', 'y') }}{{ 'ǆ'|capitalize }}{{ none|string }}",
+    "{{ '\\x1c a\\x1f '|trim }}|{{ 'ǆ'.capitalize() }}|{{ [['a', 1], ['b', 2]]|join(', ', 1) }}|{{ [choices]|map(attribute='label')|list }}",
     "{{ words|default('d') }}{{ missing|default('d') }}{{ ''|default('e', true) }}{{ [3, 1, 2]|max }}{{ [3, 1]|sum }}",
 ]
 FIELDS = {

@@ -297,6 +297,27 @@ fn a_data_file_alone_is_a_task_by_its_fields() {
 }
 
 #[test]
+fn a_data_file_alone_is_the_task_file_that_the_docs_show() {
+    let docs = include_str!("../../docs/evaluate-tasks.md");
+    let yaml = docs.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let data =
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/demo/reverse.jsonl")).unwrap();
+    let files: [(&str, &[u8]); 2] = [("t.yaml", yaml.as_bytes()), ("reverse.jsonl", &data)];
+    for shots in [0, 3] {
+        let asked = |task: Task| {
+            let options = Options { shots: Some(shots), limit: Some(40), ..Options::default() };
+            let mut evaluation = Evaluation::new(Arc::new(task), options).unwrap();
+            let questions = evaluation.ask(40).unwrap();
+            while evaluation.step(&mut Fond(0.0), 8).unwrap() > 0 {}
+            (questions, evaluation.records().to_vec(), evaluation.results(Errors::FULL).unwrap())
+        };
+        let alone = asked(Task::plain("reverse.jsonl", &data).unwrap());
+        assert!(alone == asked(Task::read("t.yaml", &files).unwrap()), "{shots} examples");
+        assert_eq!(alone.0.len(), 40);
+    }
+}
+
+#[test]
 fn the_demo_skills_are_tasks() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/demo");
     for skill in ["reverse", "sort", "upper"] {

@@ -319,14 +319,17 @@ pub(super) fn aggregate(aggregation: Aggregation, worths: &[&Worth]) -> Result<f
     })
 }
 
-/// Of class 1 among classes 0 and 1; 0 where it is neither right nor chosen anywhere.
+/// Of class 1 among two classes; 0 where it is neither right nor chosen anywhere.
 fn f1(pairs: &[(i64, i64)]) -> Result<f64, String> {
-    if let Some(other) = pairs.iter().flat_map(|(gold, chosen)| [gold, chosen]).find(|class| !(0..=1).contains(*class))
-    {
-        return Err(format!("f1 is of the classes 0 and 1; there is a {other}"));
+    let mut found: Vec<i64> = pairs.iter().flat_map(|(gold, chosen)| [*gold, *chosen]).collect();
+    found.sort_unstable();
+    found.dedup();
+    if found.len() > 2 || found.len() == 2 && !found.contains(&1) {
+        return Err(format!("f1 is of class 1 and one other; there are {found:?}"));
     }
     let count = |wanted: (i64, i64)| pairs.iter().filter(|pair| **pair == wanted).count() as f64;
-    let (right, wrong) = (count((1, 1)), count((0, 1)) + count((1, 0)));
+    let right = count((1, 1));
+    let wrong = pairs.iter().filter(|(gold, chosen)| gold != chosen).count() as f64;
     Ok(if right + wrong == 0.0 { 0.0 } else { 2.0 * right / (2.0 * right + wrong) })
 }
 

@@ -60,6 +60,8 @@ impl Default for Templates {
             }
             output.write_str(&display(value)?).map_err(minijinja::Error::from)
         });
+        // It would write JSON with other spaces and escapes; another package's features may have brought it.
+        environment.remove_filter("tojson");
         environment.add_filter("regex_replace", regex_replace);
         environment.add_filter("int", int);
         environment.add_filter("float", float);
@@ -189,12 +191,12 @@ fn float(value: &Jinja, default: Option<f64>) -> f64 {
     }
 }
 
-fn join(value: &Jinja, between: Option<String>, attribute: Option<&str>) -> Result<String, minijinja::Error> {
+fn join(value: &Jinja, between: Option<String>, attribute: Option<&Jinja>) -> Result<String, minijinja::Error> {
     let between = between.unwrap_or_default();
     let mut parts = Vec::new();
     for item in value.try_iter()? {
         let item = match attribute {
-            Some(name) => item.get_attr(name)?,
+            Some(name) => item.get_item(name)?,
             None => item,
         };
         parts.push(display(&item)?);
@@ -338,6 +340,7 @@ mod tests {
             "{{n|nofilter}}",
             "{{words.nomethod()}}",
             "{{words.index('z')}}",
+            "{{words|tojson}}",
             "{{",
             "{% for %}",
         ] {

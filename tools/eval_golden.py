@@ -20,6 +20,7 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", DISABLE_MULTIPROC
 import datasets
 import lm_eval
 from lm_eval.api.model import LM
+from lm_eval.models.utils import normalize_gen_kwargs
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import apply_template
@@ -159,8 +160,8 @@ class Arithmetic(LM):
         answers = []
         for request in requests:
             context, how = request.args
-            until = how["until"] if isinstance(how["until"], list) else [how["until"]]
-            value = checksum("\1".join([context, str(how.get("max_gen_toks", 256)), *until]))
+            how = normalize_gen_kwargs(how)
+            value = checksum("\1".join([context, str(how["max_gen_toks"]), *how["until"]]))
             last = (context.split() or ["nothing"])[-1]
             answers.append(
                 [

@@ -193,6 +193,9 @@ fn check(case: &str, golden: &Json, tasks: Vec<Task>, groups: &[Group]) {
     {
         assert_eq!(report[part], golden[part], "{case}: {part} {under}");
     }
+    for evaluation in &evaluations {
+        assert_eq!(report["configs"][evaluation.task().name()]["num_fewshot"], evaluation.shots(), "{case}");
+    }
     let keys = |json: &Json| -> Vec<String> {
         let mut keys: Vec<_> = json.as_object().unwrap().keys().cloned().collect();
         keys.sort();

@@ -380,6 +380,7 @@ fn both_reports_say_the_same() {
     assert_eq!(long["results"]["t"]["alias"], "T");
     assert_eq!(long["versions"]["t"], 1.5);
     assert_eq!(long["configs"]["t"]["doc_to_choice"], "options");
+    assert_eq!(long["configs"]["t"]["metric_list"][1]["metric"], "acc_norm");
     assert_eq!(long["samples"]["t"][2]["arguments"][1], serde_json::json!(["three", " ff"]));
     assert_eq!(long["samples"]["t"][2]["resps"][1][0], serde_json::json!([-2.0, false]));
     assert_eq!(long["config"]["fewshot_seed"], 1234);

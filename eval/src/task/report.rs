@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
+use super::config::Source;
 use super::evaluation::Evaluation;
 use super::metric::{Errors, Worth};
 use super::score::Record;
@@ -245,8 +246,28 @@ fn metrics(task: &Results) -> Json {
 fn written(evaluation: &Evaluation) -> Json {
     let config = &evaluation.task().config;
     let mut fields: Map<String, Json> = Map::new();
-    fields.insert("task".into(), config.name.as_str().into());
-    fields.insert("output_type".into(), config.output.name().into());
+    let source = |source: &Source| match source {
+        Source::Template(text) => Json::from(text.as_str()),
+        Source::Fixed(value) => value.to_json(),
+    };
+    let metrics = config.measures.iter().map(|measure| json!({"metric": measure.metric.name()}));
+    let mut put = |key: &str, value: Json| fields.insert(key.into(), value);
+    put("task", config.name.as_str().into());
+    for (key, split) in
+        [("training_split", &config.training), ("validation_split", &config.validation), ("test_split", &config.test)]
+    {
+        if let Some(split) = split {
+            put(key, split.as_str().into());
+        }
+    }
+    put("output_type", config.output.name().into());
+    put("doc_to_text", source(&config.text));
+    put("doc_to_target", source(&config.target));
+    if let Some(choice) = &config.choice {
+        put("doc_to_choice", source(choice));
+    }
+    put("description", config.description.as_str().into());
+    put("metric_list", metrics.collect());
     for (key, value) in &config.written {
         if *value != Value::None {
             fields.insert(key.clone(), value.to_json());

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use super::config::{Config, Sampler, Source};
 use super::metric::{Measure, Metric};
 use super::mmlu::FIELDS;
-use super::prompt::{Task, named};
 use super::report::Group;
-use super::{Documents, Error, Output, Value};
+use super::{Documents, Error, Output, Task, Value};
 use crate::python::pattern::Pattern;
 use crate::python::text::strip;
 
@@ -320,7 +319,7 @@ fn by_subject(only: Option<&str>, files: &[(&str, &[u8])]) -> Result<Vec<(String
     }
     match only {
         Some(only) if !files.is_empty() && found.is_empty() => Err(Error::Fields {
-            file: named(files[0].0).name,
+            file: files[0].0.into(),
             what: format!("mmlu_{only}"),
             wanted: format!("subject: {only}"),
             found: "other subjects".into(),

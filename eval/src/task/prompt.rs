@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use minijinja::Value as Jinja;
 
-use super::config::{Config, Named, Prepare, Source, find};
+use super::config::{Config, Prepare, Source, find};
 use super::template::{self, TemplateError, Templates};
-use super::{Documents, Error, Output, Place, Value};
+use super::{Documents, Error, Output, Value};
 use crate::python::text::{display, is_space};
 
 /// A task: what is asked of a model, and of which documents.
@@ -32,12 +32,13 @@ pub(super) struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// The document at `index`, by which errors name it.
     pub(super) fn new(index: usize, value: &'a Value) -> Self {
         Self { index, value, fields: template::to_jinja(value) }
     }
 }
 
-/// What examples are and how they are joined to a question.
+/// A question, perhaps with its answer, and what stands between and behind.
 struct Turn<'a> {
     question: &'a str,
     answer: Option<&'a str>,
@@ -374,14 +375,4 @@ fn prepared(documents: &mut Documents, prepare: Prepare, task: &str) -> Result<(
         documents.fields = pairs.iter().map(|(name, _)| name.clone()).collect();
     }
     Ok(())
-}
-
-/// Where a built-in task names a file: nowhere.
-pub(super) fn nowhere(file: &str) -> Place {
-    Place { file: file.into(), line: 1, column: 1 }
-}
-
-/// A file by its own name.
-pub(super) fn named(name: &str) -> Named {
-    Named { at: nowhere(name), name: name.into() }
 }

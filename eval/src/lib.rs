@@ -4,5 +4,6 @@
 //! answer requests, and never see a task. Neither knows files: a host hands over bytes.
 
 mod lm;
+pub mod model;
 
 pub use lm::{Answered, Generation, Lm, Scored};

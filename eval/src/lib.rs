@@ -4,6 +4,7 @@
 //! answer requests, and never see a task. Neither knows files: a host hands over bytes.
 
 mod lm;
+pub mod model;
 mod python;
 pub mod task;
 

@@ -60,6 +60,14 @@ for (const colorScheme of ["light", "dark"] as const) {
       await expect(studio.mergeButton).toBeEnabled();
       expect(await violations()).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      await page.getByRole("navigation").getByRole("button", { name: "Evaluate" }).click();
+      const evaluate = page.getByRole("region", { name: "Evaluate" });
+      await evaluate.getByRole("combobox", { name: "Questions" }).selectOption("20");
+      await evaluate.getByRole("button", { name: "Start" }).click();
+      await expect(evaluate.getByRole("status")).toContainText("Evaluated in");
+      await evaluate.getByRole("button", { name: "reverse", exact: true }).click();
+      expect(await violations()).toEqual([]);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     });
   }
 }

@@ -3,7 +3,8 @@
  *
  * What a person waits for is what the browser fetches from opening the page to a first finished merge: that is what the budget is
  * held to, as it is fetched. The recipe editor is no part of it, since it is fetched when the YAML tab first opens, nor is the scribe,
- * which comes with the first GGUF file; so that they cannot grow unseen, each has a budget of its own.
+ * which comes with the first GGUF file, nor the examiner, which comes with the Evaluate view; so that they cannot grow unseen, each has
+ * a budget of its own.
  */
 
 import { execFileSync } from "node:child_process";
@@ -19,7 +20,10 @@ const REPOSITORY = join(__dirname, "..", "..");
 const DIST = join(REPOSITORY, "dist");
 const EDITOR = "editor.js";
 const programs = readdirSync(DIST, { recursive: true, encoding: "utf8" }).filter((path) => /\.(wasm|js|css)$/.test(path));
-const scribe = programs.filter((path) => /^merge-studio-scribe-[0-9a-f]{16}(\.js|_bg\.wasm)$/.test(path));
+const program = (name: string): string[] =>
+  programs.filter((path) => new RegExp(`^merge-studio-${name}-[0-9a-f]{16}(\\.js|_bg\\.wasm)$`).test(path));
+const scribe = program("scribe");
+const examiner = program("examiner");
 
 /** A served file after gzip, as any host sends it. */
 const gzipped = (path: string): number => gzipSync(readFileSync(join(DIST, path)), { level: 9 }).length;
@@ -42,7 +46,7 @@ test("until a first merge is done the page transfers less than 700 kB after gzip
   const all = sizes.reduce((sum, { gzip }) => sum + gzip, 0);
   console.log(`${all} in all`);
   // Whatever else is served would have to be counted somewhere, too.
-  expect(programs.filter((path) => !transferred.has(path)).sort()).toEqual([EDITOR, ...scribe].sort());
+  expect(programs.filter((path) => !transferred.has(path)).sort()).toEqual([EDITOR, ...scribe, ...examiner].sort());
   expect(all).toBeLessThan(700_000);
 });
 
@@ -70,6 +74,18 @@ test("the scribe is less than 180 kB after gzip, and comes when a GGUF file is w
   const sizes = scribe.map((path) => ({ path, gzip: gzipped(path) }));
   console.log(sizes.map(({ path, gzip }) => `${gzip} ${path}`).join("\n"));
   expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(180_000);
+});
+
+test("the examiner is less than 1,450 kB after gzip, and comes when the Evaluate view is opened", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  expect(examiner.length).toBe(2);
+  const fetched = examiner.map((path) => page.waitForResponse((response) => response.url().endsWith(`/${path}`)));
+  await page.getByRole("navigation").getByRole("button", { name: "Evaluate" }).click();
+  await Promise.all(fetched);
+  const sizes = examiner.map((path) => ({ path, gzip: gzipped(path) }));
+  console.log(sizes.map(({ path, gzip }) => `${gzip} ${path}`).join("\n"));
+  expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(1_450_000);
 });
 
 test("the kernels compute with SIMD", () => {

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "@playwright/test";
 
-const REPOSITORY = join(__dirname, "..", "..");
+/** The repository. */
+export const REPOSITORY = join(__dirname, "..", "..");
 
 /** The demo models' folder. */
 export const DEMO = join(REPOSITORY, "static", "demo");

@@ -149,6 +149,21 @@ impl Bridge {
         self.0.send(Request::Discard);
     }
 
+    /// What can be read as a model: those that were opened, and the finished result, called `result`. Each is an array: its name, the
+    /// paths of its files, and the files.
+    pub fn given(&self, result: &str) -> Array {
+        let model = |name: &str, paths: Array, files: Array| Array::of3(&name.into(), &paths, &files);
+        let models = self.0.models.borrow();
+        let given: Array =
+            models.iter().map(|(_, (name, paths, files))| model(name, strings(paths.iter()), files.clone())).collect();
+        let made = self.0.result.borrow();
+        if !made.is_empty() {
+            let paths = strings(made.iter().map(|(file, _)| &file.name));
+            given.push(&model(result, paths, made.iter().map(|(_, blob)| blob).collect()));
+        }
+        given
+    }
+
     /// Writes the finished result, called `name`, as one GGUF file; whatever was written so before goes. Answered by
     /// [`Event::Gguf`]s, the last of which says that it is done or failed.
     pub fn write_gguf(&self, name: &str, dtype: Option<GgufType>) {
@@ -317,6 +332,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn strings<'a>(texts: impl Iterator<Item = &'a String>) -> Array {
+    texts.map(|text| wasm_bindgen::JsValue::from(text.as_str())).collect()
 }
 
 fn next(counter: &Cell<u32>) -> u32 {

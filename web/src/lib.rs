@@ -1,7 +1,7 @@
 //! The page and its workers: the protocol between them, either side of it, the browser's files, and the user interface.
 
 pub mod bridge;
-mod crew;
+pub mod crew;
 pub mod io;
 pub mod protocol;
 mod scribe;

@@ -10,6 +10,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
+use super::evaluate::Evaluate;
 use super::files::{self, Given};
 use super::header::{HeaderProps, header};
 use super::merging::Gguf;
@@ -45,6 +46,8 @@ pub enum Msg {
     Go(usize, usize),
     /// Other colours.
     Theme(Theme),
+    /// Models are to be evaluated, or merged.
+    Evaluate(bool),
 }
 
 /// The page.
@@ -54,6 +57,8 @@ pub struct App {
     /// What the desk was last asked to plan.
     asked: Option<Wanted>,
     theme: Theme,
+    evaluate: Evaluate,
+    evaluating: bool,
     hovering: bool,
     loading_demo: bool,
     go_to: Option<(u32, usize, usize)>,
@@ -77,6 +82,8 @@ impl Component for App {
             bridge: Bridge::start(link.callback(|event| Msg::Act(Action::Heard(event)))),
             asked: None,
             theme,
+            evaluate: Evaluate::default(),
+            evaluating: false,
             hovering: false,
             loading_demo: false,
             go_to: None,
@@ -112,7 +119,9 @@ impl Component for App {
                 theme.choose();
                 self.theme = theme;
             }
+            Msg::Evaluate(evaluating) => self.evaluating = evaluating,
         }
+        self.evaluate.show(self.evaluating.then(|| self.bridge.given(results::FOLDER)));
         true
     }
 
@@ -122,8 +131,14 @@ impl Component for App {
         let state = Shared(self.state.clone());
         html! {
             <>
-                { header(&HeaderProps { state: &state, theme: self.theme, on_theme: link.callback(Msg::Theme) }) }
-                <main id="studio" tabindex="-1">
+                { header(&HeaderProps {
+                    state: &state,
+                    theme: self.theme,
+                    on_theme: link.callback(Msg::Theme),
+                    evaluating: self.evaluating,
+                    on_evaluate: link.callback(Msg::Evaluate),
+                }) }
+                <main id="studio" tabindex="-1" hidden={self.evaluating}>
                     { self.alerts(&act) }
                     <div class="panes">
                         <Models state={state.clone()} loading_demo={self.loading_demo} act={act.clone()}
@@ -185,6 +200,9 @@ impl App {
         let paths: Vec<String> = given.iter().map(|given| given.path.clone()).collect();
         let groups = grouping::models(&paths);
         // A folder's own mergekit_config.yml says how it was made: it is no recipe to open.
+        if self.evaluating && groups.is_empty() {
+            return self.evaluate.take(&given.iter().map(|given| &given.file).collect());
+        }
         let recipe = given.iter().find(|given| groups.is_empty() && grouping::is_recipe(&given.path));
         match recipe {
             Some(recipe) => open_recipe(ctx, recipe.file.clone()),

@@ -15,6 +15,10 @@ pub struct HeaderProps<'a> {
     pub theme: Theme,
     /// Called to change them.
     pub on_theme: Callback<Theme>,
+    /// Whether the view in sight is Evaluate.
+    pub evaluating: bool,
+    /// Called to change that.
+    pub on_evaluate: Callback<bool>,
 }
 
 /// The head.
@@ -22,15 +26,24 @@ pub fn header(props: &HeaderProps<'_>) -> Html {
     let State { gpu, cpu_workers, run_on, storage, .. } = props.state;
     let other = props.theme.other();
     let toggle = props.on_theme.reform(move |_: MouseEvent| other);
+    let view = |words: &'static str, evaluate: bool| {
+        let current = (props.evaluating == evaluate).then_some("page");
+        let go = props.on_evaluate.reform(move |_: MouseEvent| evaluate);
+        html! { <button type="button" class="quiet" aria-current={current} onclick={go}>{ words }</button> }
+    };
     let on_gpu = matches!(gpu, GpuState::Ready { .. }) && *run_on != RunOn::Cpu;
     html! {
         <header class="head">
-            <a class="skip" href="#studio">{ words::SKIP }</a>
+            <a class="skip" href={if props.evaluating { "#evaluate" } else { "#studio" }}>{ words::SKIP }</a>
             <div class="brand">
                 { mark() }
                 <h1>{ words::NAME }</h1>
                 <p class="tagline">{ words::TAGLINE }</p>
             </div>
+            <nav aria-label={words::VIEWS}>
+                { view(words::MERGE, false) }
+                { view(words::EVALUATE, true) }
+            </nav>
             <details class="chip">
                 <summary title={machine::why(gpu, *run_on)}>
                     <span class={classes!("dot", on_gpu.then_some("is-gpu"))} aria-hidden="true" />

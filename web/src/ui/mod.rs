@@ -13,8 +13,9 @@ mod curve;
 mod demo;
 mod edit;
 mod edit_slices;
-mod field;
-mod files;
+mod evaluate;
+pub mod field;
+pub mod files;
 mod filters;
 mod form;
 mod gguf;
@@ -24,11 +25,11 @@ mod ledger;
 mod link_banner;
 mod merging;
 mod models;
-mod numbers;
+pub mod numbers;
 mod points;
 mod preview;
 mod problems;
-mod progress;
+pub mod progress;
 mod qr;
 mod recipe_pane;
 mod results;
@@ -39,10 +40,12 @@ mod slices;
 mod state;
 mod theme;
 mod vocabulary;
-mod words;
+pub mod words;
 mod yaml;
 
 /// Puts the page into the document.
 pub fn mount() {
-    yew::Renderer::<app::App>::new().render();
+    if let Some(page) = gloo::utils::document().get_element_by_id("page") {
+        yew::Renderer::<app::App>::with_root(page).render();
+    }
 }

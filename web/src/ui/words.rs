@@ -18,12 +18,25 @@ pub const SKIP: &str = "Skip to the studio";
 pub const TO_DARK: &str = "Switch to the dark theme";
 /// The theme button, when the page is dark.
 pub const TO_LIGHT: &str = "Switch to the light theme";
+/// What the header's navigation leads to.
+pub const VIEWS: &str = "Views";
+/// Where models are merged.
+pub const MERGE: &str = "Merge";
+/// Where they are evaluated.
+pub const EVALUATE: &str = "Evaluate";
+/// In place of that view, until it is there.
+pub const LOADING_EVALUATE: &str = "What evaluates models is being loaded …";
 /// Drop overlay.
 pub const DROP_HERE: &str = "Drop models or a recipe";
 /// Below it.
 pub const DROP_WHAT: &str = "Folders, .safetensors files, or a .yaml recipe. They stay on this machine.";
 /// Button that closes a notice.
 pub const DISMISS: &str = "Dismiss";
+
+/// In place of the view that could not be fetched.
+pub fn no_evaluate(why: &str) -> String {
+    format!("What evaluates models could not be loaded ({why}). Check the connection, then open this view again.")
+}
 
 /// Words of an error as a sentence: a capital letter, a full stop.
 pub fn sentence(words: &str) -> String {

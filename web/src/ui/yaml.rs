@@ -23,7 +23,7 @@ const MODULE: &str = "editor.js";
 )]
 extern "C" {
     #[wasm_bindgen(js_name = importModule)]
-    fn import_module(path: &str) -> Promise;
+    pub fn import_module(path: &str) -> Promise;
 }
 
 #[wasm_bindgen]

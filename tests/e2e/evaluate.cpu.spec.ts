@@ -1,0 +1,215 @@
+/** The Evaluate view: models, tasks, numbers that are lm-evaluation-harness's, questions one by one, and what goes wrong. */
+
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, type Locator, type Page, test } from "@playwright/test";
+
+import { DEMO, REPOSITORY, temporary } from "./cli";
+import { Studio } from "./studio";
+
+/** All three skills, at the weight for which the demo models' page has a row. */
+const MERGE = `merge_method: task_arithmetic
+base_model: demo-base
+models:
+  - model: demo-reverse
+    parameters: {weight: 0.5}
+  - model: demo-sort
+    parameters: {weight: 0.5}
+  - model: demo-upper
+    parameters: {weight: 0.5}
+dtype: bfloat16
+`;
+
+const MODELS = ["demo-base", "demo-reverse", "demo-sort", "demo-upper", "merged-model"];
+
+/** Shares of 200 questions, as PyTorch and transformers answer them: the table in static/demo/README.md. */
+const SHARES: Record<string, number[]> = Object.fromEntries(
+  ["reverse", "sort", "upper"].map((task, column) => {
+    const rows = readFileSync(join(DEMO, "README.md"), "utf8").match(/^\| (demo-|all three.*0\.50 ).*%.*$/gm) ?? [];
+    return [task, rows.map((row) => Number(row.split("|")[column + 2]!.replace("%", "")) / 100)];
+  }),
+);
+
+class Evaluate {
+  readonly region: Locator;
+
+  constructor(readonly page: Page) {
+    this.region = page.getByRole("region", { name: "Evaluate" });
+  }
+
+  async open(): Promise<void> {
+    await this.page.getByRole("navigation").getByRole("button", { name: "Evaluate" }).click();
+    await expect(this.region).toBeVisible();
+  }
+
+  get start(): Locator {
+    return this.region.getByRole("button", { name: "Start" });
+  }
+
+  get status(): Locator {
+    return this.region.getByRole("status");
+  }
+
+  async questions(number: string): Promise<void> {
+    await this.region.getByRole("combobox", { name: "Questions" }).selectOption({ label: number });
+  }
+
+  async only(models: string[], tasks: string[]): Promise<void> {
+    for (const [group, wanted] of [["Models", models], ["Tasks", tasks]] as const) {
+      for (const box of await this.region.getByRole("group", { name: group }).getByRole("checkbox").all()) {
+        const name = await box.evaluate((input) => input.nextElementSibling!.textContent!);
+        await box.setChecked(wanted.includes(name));
+      }
+    }
+  }
+
+  async addTasks(...files: string[]): Promise<void> {
+    const chooser = this.page.waitForEvent("filechooser");
+    await this.region.getByRole("button", { name: "Add task files" }).click();
+    await (await chooser).setFiles(files);
+  }
+
+  row(name: string): Locator {
+    return this.region.getByRole("table", { name: "Results" }).getByRole("row").filter({ has: this.page.getByRole("rowheader", { name }) });
+  }
+
+  /** What a row's cells say. */
+  async cells(name: string): Promise<string[]> {
+    const texts = await this.row(name).getByRole("cell").allInnerTexts();
+    return texts.map((text) => text.replace(/\s+/g, " ").trim());
+  }
+}
+
+/** A share of `of` questions and its standard error, as the table shows them. */
+const figure = (share: number, of: number): string =>
+  `${share.toFixed(4)} ± ${Math.sqrt((share * (1 - share)) / (of - 1)).toFixed(4)}`;
+
+async function demo(page: Page): Promise<[Studio, Evaluate]> {
+  const studio = new Studio(page);
+  await studio.open();
+  await studio.loadDemo();
+  return [studio, new Evaluate(page)];
+}
+
+test("the demo models and their merge are asked, and the numbers are those of transformers", async ({ page }) => {
+  const [studio, evaluate] = await demo(page);
+  await studio.openRecipe(MERGE);
+  await studio.runOn("CPU");
+  await studio.merge();
+  await evaluate.open();
+  await expect(evaluate.region.getByRole("checkbox")).toHaveCount(8);
+  await evaluate.questions("200");
+  await evaluate.start.click();
+  await expect(evaluate.region.getByRole("progressbar", { name: "Evaluation progress" })).toBeVisible();
+  await expect(evaluate.status).toContainText("Evaluated in", { timeout: 100_000 });
+  console.log(await evaluate.status.innerText());
+  for (const [task, shares] of Object.entries(SHARES)) {
+    expect(shares).toHaveLength(MODELS.length);
+    const cells = await evaluate.cells(task);
+    expect(cells.map((cell) => cell.replace(" best", ""))).toEqual(shares.map((share) => figure(share, 200)));
+  }
+  // The best by more than the difference's error; all of two models' answers to `upper` are right.
+  expect(await evaluate.cells("reverse")).toContainEqual(`${figure(1, 200)} best`);
+  expect((await evaluate.cells("upper")).join()).not.toContain("best");
+
+  await evaluate.row("reverse").getByRole("button").click();
+  const questions = evaluate.region.getByRole("region", { name: "Questions of reverse" });
+  await questions.getByRole("button", { name: "Won (" }).click();
+  await expect(questions.getByRole("listitem").first()).toContainText("reverse: ");
+  await expect(questions.getByRole("listitem").first()).toContainText("merged-model right");
+  await expect(questions.getByRole("listitem").first()).toContainText("demo-base wrong");
+  await questions.getByRole("combobox", { name: "Against" }).selectOption({ label: "demo-reverse" });
+  await expect(questions.getByRole("button", { name: "Lost (9)" })).toBeVisible();
+
+  const download = page.waitForEvent("download");
+  await evaluate.region.getByRole("button", { name: "Save results" }).click();
+  const zip = readFileSync(await (await download).path());
+  for (const model of MODELS) expect(zip.includes(`results_${model}.json`)).toBe(true);
+  expect(zip.toString("latin1")).toContain('"exact_match,none": 0.955');
+  await expect(evaluate.region.getByRole("textbox", { name: "lm_eval commands" })).toHaveValue(
+    /--model_args pretrained=merged-model,dtype=float32 --tasks reverse,sort,upper --batch_size auto --include_path \. --limit 200\n/,
+  );
+  // Merging goes on where it was.
+  await page.getByRole("navigation").getByRole("button", { name: "Merge" }).click();
+  await expect(studio.zipButton).toBeVisible();
+});
+
+test("a task file with its data is asked by choices, and their likelihoods are shown", async ({ page }) => {
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await expect(evaluate.start).toBeEnabled();
+  const folder = join(REPOSITORY, "eval", "tests");
+  await evaluate.addTasks(
+    join(folder, "tasks", "choices.yaml"),
+    join(folder, "data", "animals_test.jsonl"),
+    join(folder, "data", "animals_train.jsonl"),
+  );
+  await expect(evaluate.region.getByRole("checkbox", { name: /^choices/ })).toBeChecked();
+  await evaluate.only(["demo-base", "demo-sort"], ["choices"]);
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in");
+  await evaluate.row("choices").first().getByRole("button").click();
+  const first = evaluate.region.getByRole("region", { name: "Questions of choices" }).getByRole("listitem").first();
+  await expect(first.getByRole("columnheader")).toHaveText(["Choice", /^demo-sort (right|wrong)$/, /^demo-base (right|wrong)$/]);
+  await expect(first.getByRole("cell").first()).toHaveText(/^−\d+\.\d{4}/);
+});
+
+test("cancelling leaves what was answered and a page that goes on", async ({ page }) => {
+  const [studio, evaluate] = await demo(page);
+  await evaluate.open();
+  await evaluate.questions("all");
+  await evaluate.start.click();
+  await expect(evaluate.row("reverse").getByRole("cell").first()).toContainText("±");
+  await evaluate.region.getByRole("button", { name: "Cancel" }).click();
+  await expect(evaluate.status).toContainText("Cancelled");
+  await expect(evaluate.row("reverse").getByRole("cell").first()).toContainText("±");
+  await evaluate.questions("20");
+  await evaluate.only(["demo-base"], ["sort"]);
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in");
+  await page.getByRole("navigation").getByRole("button", { name: "Merge" }).click();
+  await expect(studio.model("demo-base")).toBeVisible();
+});
+
+test("what cannot be evaluated is refused by name, and the rest is asked", async ({ page }) => {
+  const [studio, evaluate] = await demo(page);
+  const other = (name: string, change: (config: Record<string, unknown>) => void): string => {
+    const folder = join(temporary(), name);
+    cpSync(join(DEMO, "demo-base"), folder, { recursive: true });
+    const file = join(folder, "config.json");
+    const config = JSON.parse(readFileSync(file, "utf8"));
+    change(config);
+    writeFileSync(file, JSON.stringify(config));
+    return folder;
+  };
+  await studio.addFolder(other("mamba", (config) => Object.assign(config, { architectures: ["MambaForCausalLM"], model_type: "mamba" })));
+  await studio.addFolder(other("giant", (config) => Object.assign(config, { hidden_size: 16384, intermediate_size: 65536 })));
+  await expect(studio.model("mamba")).toBeVisible();
+  await expect(studio.model("giant")).toBeVisible();
+  await evaluate.open();
+  await expect(evaluate.start).toBeEnabled();
+  const broken = join(temporary(), "broken.yaml");
+  writeFileSync(broken, "task: broken\ndataset_path: json\ndoc_to_txt: question\ndoc_to_text: question\ndoc_to_target: answer\ntest_split: test\n");
+  await evaluate.addTasks(broken);
+  await expect(evaluate.region.getByRole("alert").filter({ hasText: /^broken\.yaml:3:1: `doc_to_txt`/ })).toBeVisible();
+  await evaluate.region.getByRole("button", { name: "Remove broken.yaml" }).click();
+  await expect(evaluate.region.getByRole("alert")).toHaveCount(0);
+  await evaluate.questions("20");
+  await evaluate.only(["demo-sort", "mamba", "giant"], ["sort"]);
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in");
+  await expect(evaluate.region.getByRole("alert").filter({ hasText: "mamba cannot be evaluated: The architecture MambaForCausalLM is not supported" })).toBeVisible();
+  await expect(evaluate.region.getByRole("alert").filter({ hasText: /giant cannot be evaluated here: it takes about [\d.]+ GB of memory/ })).toBeVisible();
+  expect(await evaluate.cells("sort")).toEqual([`${figure(1, 20)}`, "–", "–"]);
+});
+
+test("a program that cannot be fetched is said, and tried again", async ({ page }) => {
+  const [, evaluate] = await demo(page);
+  await page.route("**/merge-studio-examiner-*.wasm", (route) => route.abort());
+  await page.getByRole("navigation").getByRole("button", { name: "Evaluate" }).click();
+  await expect(page.getByText("What evaluates models could not be loaded")).toBeVisible();
+  await page.unroute("**/merge-studio-examiner-*.wasm");
+  await page.getByRole("navigation").getByRole("button", { name: "Merge" }).click();
+  await evaluate.open();
+  await expect(evaluate.start).toBeEnabled();
+});

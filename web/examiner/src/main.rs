@@ -1,0 +1,29 @@
+//! The examiner: evaluates models. One program that is the page's Evaluate view on the page thread, and computes in a worker; a program
+//! of its own, so that nobody waits for it who only merges.
+
+mod protocol;
+mod view;
+mod worker;
+
+use js_sys::Array;
+use wasm_bindgen::prelude::wasm_bindgen;
+use web_sys::HtmlElement;
+
+fn main() {
+    if web_sys::window().is_none() {
+        worker::start();
+    }
+}
+
+/// Shows the view in `host`, or what is new in it: the models that there are, each an array of its name, the paths of its files, and the
+/// files.
+#[wasm_bindgen]
+pub fn show(host: HtmlElement, models: &Array) {
+    view::show(host, models);
+}
+
+/// Takes files that were dropped on the page: tasks.
+#[wasm_bindgen]
+pub fn take(files: &Array) {
+    view::take(files);
+}

@@ -1,0 +1,114 @@
+//! What the view and its worker say to each other: plain data, in postcard's form (`merge_studio_web::wire`).
+
+use merge_studio_eval::task::{Output, Record, Results};
+use serde::{Deserialize, Serialize};
+
+/// The one order that a worker gets. Beside it travels an array of two: the task files' contents, an array a batch, and the models'
+/// files, an array a model.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// Names of task files that were given together.
+    pub batches: Vec<Vec<String>>,
+    /// What to do with them; nothing: only say what tasks they are.
+    pub run: Option<RunOrder>,
+}
+
+/// Questions to models.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RunOrder {
+    pub models: Vec<ModelFiles>,
+    /// Batch, and place among the batch's tasks.
+    pub tasks: Vec<(usize, usize)>,
+    /// Questions of each task; `None` for all.
+    pub limit: Option<usize>,
+}
+
+/// A model's files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFiles {
+    /// What it is called.
+    pub name: String,
+    /// Their paths inside its folder.
+    pub paths: Vec<String>,
+}
+
+/// What a worker tells. Models and tasks are counted as in the order.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Said {
+    /// The tasks of each batch. The answer to an order without a run, and the end of it.
+    Tasks(Vec<Vec<Opened>>),
+    /// A model is being read.
+    Loading { model: usize },
+    /// A model cannot be evaluated.
+    Refused { model: usize, why: Refusal },
+    /// A task cannot go on: why.
+    Broken { task: usize, why: String },
+    /// Answers of a model to a task, behind those that were told before, and what all of them make.
+    Answered { model: usize, task: usize, records: Vec<Record>, results: Results },
+    /// How the models compare on a task, a verdict a metric and filter.
+    Judged { task: usize, verdicts: Vec<Verdict> },
+    /// Everything was asked: lm-evaluation-harness's results of each model that was not refused.
+    Finished { reports: Vec<Option<String>> },
+    /// The worker is dying: its last words.
+    Died(String),
+}
+
+/// A file that was given as a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Its name.
+    pub file: String,
+    /// The task, or why it is none.
+    pub task: Result<TaskInfo, String>,
+}
+
+/// A task, as far as the view speaks of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskInfo {
+    pub name: String,
+    pub output: Output,
+    /// Questions that there are.
+    pub questions: usize,
+    /// Whether it is a data file alone, which lm-evaluation-harness needs a task file for.
+    pub is_plain: bool,
+    /// Whether it is one of lm-evaluation-harness's own.
+    pub is_public: bool,
+}
+
+/// How models compare by one metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub metric: String,
+    pub filter: String,
+    /// The model that is better than each other one by more than the difference's error.
+    pub best: Option<usize>,
+    /// Each pair of models once.
+    pub pairs: Vec<Pair>,
+}
+
+/// One model against another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    pub one: usize,
+    pub other: usize,
+    /// Documents on which `one` is better.
+    pub won: Vec<usize>,
+    /// Documents on which `other` is.
+    pub lost: Vec<usize>,
+    /// How much better `one` is, and the standard error of that.
+    pub difference: f64,
+    pub error: Option<f64>,
+}
+
+/// Why a model cannot be evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// It is an adapter.
+    Adapter,
+    /// It lacks this file.
+    Lacks(String),
+    /// It would take this many bytes, which the browser does not give.
+    Memory { wanted: u64 },
+    /// A file could not be read, or says what is not supported.
+    Words(String),
+}

@@ -1,0 +1,412 @@
+//! The Evaluate view: what to ask whom, the table of results, the questions one by one, and what to do next.
+
+mod examiner;
+mod further;
+mod questions;
+mod run;
+mod setup;
+mod table;
+mod words;
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use js_sys::{Array, Date, Promise};
+use merge_studio_web::ui::{files, progress};
+use wasm_bindgen::JsCast;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{Blob, File, HtmlElement, Response};
+use yew::prelude::*;
+
+use crate::protocol::{ModelFiles, Opened, Order, RunOrder, Said, TaskInfo};
+use examiner::Examiner;
+use run::{Run, Stage};
+
+/// Beside the page's own style sheets, which everybody loads.
+const STYLE: &str = include_str!("view/style.css");
+/// The demo models' own tasks, beside the page.
+const DEMO_FOLDER: &str = "demo";
+const DEMO_TASKS: [&str; 3] = ["reverse.jsonl", "sort.jsonl", "upper.jsonl"];
+/// A model of which the demo models' tasks are asked.
+const DEMO_MODEL: &str = "demo-base";
+
+thread_local! {
+    static APP: RefCell<Option<yew::AppHandle<View>>> = const { RefCell::new(None) };
+}
+
+/// Puts the view into `host`, or tells it of other models.
+pub fn show(host: HtmlElement, models: &Array) {
+    let models = models.iter().filter_map(|model| given(&model.unchecked_into())).collect();
+    APP.with_borrow_mut(|app| {
+        let app = app.get_or_insert_with(|| {
+            host.set_text_content(None);
+            yew::Renderer::<View>::with_root(host.into()).render()
+        });
+        app.send_message(Msg::Models(models));
+    });
+}
+
+/// Gives it files: tasks.
+pub fn take(given: &Array) {
+    let files = given.iter().map(JsCast::unchecked_into).collect();
+    APP.with_borrow(|app| {
+        if let Some(app) = app {
+            app.send_message(Msg::Files(files));
+        }
+    });
+}
+
+fn given(model: &Array) -> Option<Given> {
+    let paths: Array = model.get(1).unchecked_into();
+    Some(Given {
+        files: ModelFiles {
+            name: model.get(0).as_string()?,
+            paths: paths.iter().filter_map(|path| path.as_string()).collect(),
+        },
+        blobs: model.get(2).unchecked_into(),
+    })
+}
+
+/// A model that the page has.
+#[derive(Clone, PartialEq)]
+pub struct Given {
+    files: ModelFiles,
+    blobs: Array,
+}
+
+/// Task files that were given together.
+pub struct Batch {
+    files: Vec<File>,
+    /// What they are, once it is known.
+    opened: Option<Vec<Opened>>,
+}
+
+/// What the view is told.
+pub enum Msg {
+    /// These models are there.
+    Models(Vec<Given>),
+    /// Task files were given.
+    Files(Vec<File>),
+    /// The demo models' tasks came, or which did not.
+    Demo(Result<Vec<File>, &'static str>),
+    /// A model takes part, or no longer does.
+    Model(String),
+    /// A task does.
+    Task(String),
+    /// The files of this batch are no longer wanted.
+    Remove(usize),
+    /// How many questions of each task; `None` for all.
+    Limit(Option<usize>),
+    Start,
+    Cancel,
+    /// The worker that reads task files.
+    Read(Said),
+    /// The worker that asks.
+    Heard(Said),
+    /// A task's questions are wanted, or no longer.
+    Show(usize),
+    /// They are to be those of two other models.
+    Compare(usize, usize),
+    /// They are to be those that were won, lost, or all.
+    Which(questions::Which),
+    /// More of them.
+    More,
+    /// The results are wanted as files.
+    Save,
+}
+
+/// The view.
+pub struct View {
+    models: Vec<Given>,
+    /// Names of models that take no part.
+    models_out: BTreeSet<String>,
+    batches: Vec<Batch>,
+    /// Names of tasks that take no part.
+    tasks_out: BTreeSet<String>,
+    limit: Option<usize>,
+    demo: Demo,
+    /// Reads task files.
+    reader: Option<Examiner>,
+    /// Asks. It is there while there is something to ask.
+    examiner: Option<Examiner>,
+    run: Option<Run>,
+    shown: Option<questions::Shown>,
+}
+
+/// The demo models' own tasks.
+#[derive(Clone, Copy, PartialEq)]
+enum Demo {
+    /// They were not wanted so far.
+    Not,
+    /// They are fetched, or were.
+    Wanted,
+    /// This one could not be had.
+    Lacks(&'static str),
+}
+
+impl Component for View {
+    type Message = Msg;
+    type Properties = ();
+
+    fn create(_: &Context<Self>) -> Self {
+        Self {
+            models: Vec::new(),
+            models_out: BTreeSet::new(),
+            batches: Vec::new(),
+            tasks_out: BTreeSet::new(),
+            limit: Some(50),
+            demo: Demo::Not,
+            reader: None,
+            examiner: None,
+            run: None,
+            shown: None,
+        }
+    }
+
+    fn update(&mut self, ctx: &Context<Self>, msg: Self::Message) -> bool {
+        match msg {
+            Msg::Models(models) => return self.take_models(ctx, models),
+            Msg::Files(files) => self.add(ctx, files),
+            Msg::Demo(Ok(files)) => self.add(ctx, files),
+            Msg::Demo(Err(file)) => self.demo = Demo::Lacks(file),
+            Msg::Model(name) => toggle(&mut self.models_out, name),
+            Msg::Task(name) => toggle(&mut self.tasks_out, name),
+            Msg::Remove(batch) => {
+                self.batches.remove(batch);
+                self.read(ctx);
+            }
+            Msg::Limit(limit) => self.limit = limit,
+            Msg::Start => self.start(ctx),
+            Msg::Cancel => {
+                self.examiner = None;
+                self.finish(Stage::Cancelled);
+            }
+            Msg::Read(Said::Tasks(opened)) => {
+                self.reader = None;
+                for (batch, opened) in self.batches.iter_mut().zip(opened) {
+                    batch.opened = Some(opened);
+                }
+            }
+            Msg::Read(Said::Died(why)) => {
+                self.reader = None;
+                let unread = |file: &File| Opened { file: file.name(), task: Err(why.clone()) };
+                for batch in self.batches.iter_mut().filter(|batch| batch.opened.is_none()) {
+                    batch.opened = Some(batch.files.iter().map(unread).collect());
+                }
+            }
+            Msg::Heard(Said::Died(why)) => {
+                self.examiner = None;
+                self.finish(Stage::Died(why));
+            }
+            Msg::Heard(Said::Finished { reports }) => {
+                // With it its memory goes.
+                self.examiner = None;
+                if let Some(run) = &mut self.run {
+                    run.reports = reports;
+                }
+                self.finish(Stage::Done);
+            }
+            Msg::Heard(said) => {
+                if let Some(run) = &mut self.run {
+                    run.hear(said);
+                }
+            }
+            Msg::Read(_) => return false,
+            Msg::Show(task) => {
+                let is_shown = self.shown.as_ref().is_some_and(|shown| shown.task == task);
+                self.shown = self.run.as_ref().filter(|_| !is_shown).map(|run| questions::Shown::new(run, task));
+            }
+            Msg::Compare(one, other) => {
+                if let Some(shown) = &mut self.shown {
+                    (shown.one, shown.other) = (one, other);
+                }
+            }
+            Msg::Which(which) => {
+                if let Some(shown) = &mut self.shown {
+                    shown.which = which;
+                }
+            }
+            Msg::More => {
+                if let Some(shown) = &mut self.shown {
+                    shown.count += questions::PAGE;
+                }
+            }
+            Msg::Save => {
+                if let Some(run) = &self.run {
+                    further::save(run);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    fn view(&self, ctx: &Context<Self>) -> Html {
+        let link = ctx.link();
+        html! {
+            <>
+                <style>{ STYLE }</style>
+                <section class="pane evaluate" aria-labelledby="evaluate-title">
+                    <div class="evaluate-setup">
+                        <h2 id="evaluate-title">{ words::REGION }</h2>
+                        { setup::setup(self, link) }
+                    </div>
+                    <div class="evaluate-results">
+                        <p class="status" role="status">{ self.run.as_ref().map(|run| words::stage(run, &run.stage)) }</p>
+                        if let Some(run) = self.run.as_ref().filter(|run| run.is_going()) {
+                            { progress_view(run) }
+                        }
+                        if let Some(run) = &self.run {
+                            { table::table(run, self.shown.as_ref(), link) }
+                            if let Some(shown) = &self.shown {
+                                { questions::questions(run, shown, link) }
+                            }
+                            { further::further(run, link) }
+                        } else {
+                            <p class="teach">{ words::TEACH }</p>
+                        }
+                    </div>
+                </section>
+            </>
+        }
+    }
+}
+
+fn progress_view(run: &Run) -> Html {
+    let (done, all) = run.answered();
+    let percent = if all == 0 { 0.0 } else { done as f64 / all as f64 * 100.0 };
+    let of = words::answered(done, all);
+    html! {
+        <div class="progress">
+            { progress::bar(words::PROGRESS, percent, &of) }
+            <p class="progress-numbers"><span>{ of }</span></p>
+        </div>
+    }
+}
+
+impl View {
+    fn take_models(&mut self, ctx: &Context<Self>, models: Vec<Given>) -> bool {
+        let same = self.models.len() == models.len()
+            && self
+                .models
+                .iter()
+                .zip(&models)
+                .all(|(old, new)| old.files == new.files && same_files(&old.blobs, &new.blobs));
+        if same {
+            return false;
+        }
+        self.models = models;
+        if self.demo == Demo::Not && self.models.iter().any(|model| model.files.name == DEMO_MODEL) {
+            self.demo = Demo::Wanted;
+            let came = ctx.link().callback(Msg::Demo);
+            spawn_local(async move { came.emit(demo_tasks().await) });
+        }
+        true
+    }
+
+    /// The models that take part.
+    fn chosen(&self) -> Vec<&Given> {
+        self.models.iter().filter(|model| !self.models_out.contains(&model.files.name)).collect()
+    }
+
+    /// The tasks that can be asked: batch, place in it, and what they are.
+    fn tasks(&self) -> Vec<(usize, usize, &TaskInfo)> {
+        let mut tasks = Vec::new();
+        for (batch, each) in self.batches.iter().enumerate() {
+            let opened = each.opened.iter().flatten().enumerate();
+            tasks.extend(opened.filter_map(|(at, opened)| Some((batch, at, opened.task.as_ref().ok()?))));
+        }
+        tasks
+    }
+
+    /// Those that take part.
+    fn chosen_tasks(&self) -> Vec<(usize, usize, &TaskInfo)> {
+        self.tasks().into_iter().filter(|(.., task)| !self.tasks_out.contains(&task.name)).collect()
+    }
+
+    /// Files with the names of others go before them.
+    fn add(&mut self, ctx: &Context<Self>, files: Vec<File>) {
+        if files.is_empty() {
+            return;
+        }
+        let names: Vec<String> = files.iter().map(File::name).collect();
+        self.batches.retain(|batch| !batch.files.iter().all(|file| names.contains(&file.name())));
+        self.batches.push(Batch { files, opened: None });
+        self.read(ctx);
+    }
+
+    /// Lets a worker say what tasks there are.
+    fn read(&mut self, ctx: &Context<Self>) {
+        let (batches, files) = self.batch_files();
+        let beside = Array::of2(&files, &Array::new());
+        self.reader = Some(Examiner::call(Order { batches, run: None }, beside.into(), ctx.link().callback(Msg::Read)));
+    }
+
+    fn batch_files(&self) -> (Vec<Vec<String>>, Array) {
+        let names = self.batches.iter().map(|batch| batch.files.iter().map(File::name).collect()).collect();
+        let files = self.batches.iter().map(|batch| batch.files.iter().collect::<Array>()).collect();
+        (names, files)
+    }
+
+    fn start(&mut self, ctx: &Context<Self>) {
+        let (batches, files) = self.batch_files();
+        let chosen = self.chosen();
+        let tasks = self.chosen_tasks();
+        let run = Run::new(
+            chosen.iter().map(|model| model.files.name.clone()).collect(),
+            tasks.iter().map(|(.., task)| (*task).clone()).collect(),
+            self.limit,
+        );
+        let order = RunOrder {
+            models: chosen.iter().map(|model| model.files.clone()).collect(),
+            tasks: tasks.iter().map(|(batch, at, _)| (*batch, *at)).collect(),
+            limit: self.limit,
+        };
+        let blobs: Array = chosen.iter().map(|model| &model.blobs).collect();
+        let beside = Array::of2(&files, &blobs);
+        let order = Order { batches, run: Some(order) };
+        self.examiner = Some(Examiner::call(order, beside.into(), ctx.link().callback(Msg::Heard)));
+        self.run = Some(run);
+        self.shown = None;
+    }
+
+    fn finish(&mut self, stage: Stage) {
+        if let Some(run) = &mut self.run {
+            run.stage = stage;
+            run.seconds = (Date::now() - run.began) / 1000.0;
+        }
+    }
+}
+
+fn toggle(names: &mut BTreeSet<String>, name: String) {
+    if !names.remove(&name) {
+        names.insert(name);
+    }
+}
+
+/// Whether two lists hold the very same files.
+fn same_files(one: &Array, other: &Array) -> bool {
+    one.length() == other.length() && one.iter().zip(other.iter()).all(|(one, other)| one == other)
+}
+
+/// The demo models' tasks, or which cannot be had.
+async fn demo_tasks() -> Result<Vec<File>, &'static str> {
+    let mut found = Vec::new();
+    for name in DEMO_TASKS {
+        let blob = fetched(&format!("{DEMO_FOLDER}/{name}")).await.ok_or(name)?;
+        found.push(File::new_with_blob_sequence(&Array::of1(&blob), name).map_err(|_| name)?);
+    }
+    Ok(found)
+}
+
+async fn fetched(url: &str) -> Option<Blob> {
+    let response = JsFuture::from(gloo::utils::window().fetch_with_str(url)).await.ok()?;
+    let response: Response = response.dyn_into().ok()?;
+    let blob: Promise = response.ok().then(|| response.blob().ok()).flatten()?;
+    JsFuture::from(blob).await.ok()?.dyn_into().ok()
+}
+
+/// Files chosen in an input.
+fn of_input(event: &Event) -> Vec<File> {
+    files::of_input(&event.target_unchecked_into()).into_iter().map(|given| given.file).collect()
+}

@@ -1,0 +1,88 @@
+//! The results: tasks by models.
+
+use merge_studio_eval::task::Measured;
+use yew::html::Scope;
+use yew::prelude::*;
+
+use super::questions::Shown;
+use super::run::Run;
+use super::{Msg, View, words};
+
+/// The table, and below it what could not be evaluated.
+pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
+    let rows = (0..run.tasks.len()).map(|task| rows(run, task, shown, link));
+    let refused = run.models.iter().zip(&run.refused).filter_map(|(model, why)| Some((model, why.as_ref()?)));
+    let broken = run.tasks.iter().zip(&run.broken).filter_map(|(task, why)| Some((task, why.as_ref()?)));
+    html! {
+        <>
+            <div class="scroll" tabindex="0" role="group" aria-labelledby="results-title">
+                <h3 id="results-title" class="unseen">{ words::RESULTS }</h3>
+                <table aria-labelledby="results-title">
+                    <thead><tr>
+                        <th scope="col">{ words::TASK }</th>
+                        { for run.models.iter().map(|model| html! { <th scope="col" class="figure">{ model.clone() }</th> }) }
+                    </tr></thead>
+                    <tbody>{ for rows }</tbody>
+                </table>
+            </div>
+            <p class="aside">{ words::LEGEND }</p>
+            { for refused.map(|(model, why)| html! { <p class="note is-error" role="alert">{ words::refused(model, why) }</p> }) }
+            { for broken.map(|(task, why)| html! { <p class="note is-error" role="alert">{ words::broken(&task.name, why) }</p> }) }
+        </>
+    }
+}
+
+/// A row a metric; before anything is answered, one.
+fn rows(run: &Run, task: usize, shown: Option<&Shown>, link: &Scope<View>) -> Html {
+    let measures = run.measures(task);
+    let name = run.tasks[task].name.clone();
+    if measures.is_empty() {
+        return html! {
+            <tr key={name.clone()}>
+                <th scope="row">{ name }</th>
+                { for run.models.iter().map(|_| html! { <td class="figure">{ words::NOTHING }</td> }) }
+            </tr>
+        };
+    }
+    let is_shown = shown.is_some_and(|shown| shown.task == task);
+    let row = |(at, measured): (usize, &&Measured)| {
+        let best = run.verdict(task, measured).and_then(|verdict| verdict.best);
+        html! {
+            <tr key={format!("{name} {at}")}>
+                <th scope="row">
+                    if at == 0 {
+                        <button type="button" class="link" aria-expanded={is_shown.to_string()}
+                            onclick={link.callback(move |_: MouseEvent| Msg::Show(task))}>{ name.clone() }</button>
+                    } else {
+                        <span class="unseen">{ name.clone() }</span>
+                    }
+                    { " " }<span class="aside">{ words::metric(measured) }</span>
+                </th>
+                { for (0..run.models.len()).map(|model| cell(run, task, model, measured, best == Some(model))) }
+            </tr>
+        }
+    };
+    html! { <>{ for measures.iter().enumerate().map(row) }</> }
+}
+
+fn cell(run: &Run, task: usize, model: usize, measured: &Measured, is_best: bool) -> Html {
+    let results = run.cells[task][model].results.as_ref();
+    let Some(own) = results.and_then(|results| results.get(&measured.metric, &measured.filter)) else {
+        return html! { <td class="figure">{ words::NOTHING }</td> };
+    };
+    let answered = results.map_or(0, |results| results.answered);
+    html! {
+        <td class={classes!("figure", is_best.then_some("is-best"))}>
+            <span class="value">{ words::figure(own.value) }</span>
+            if let Some(error) = own.error {
+                { " " }<span class="error">{ words::error(error) }</span>
+            }
+            if is_best {
+                <span class="best">{ words::BEST }</span>
+            }
+            if answered < run.questions(task) {
+                <span class="so-far">{ words::so_far(answered, run.questions(task)) }</span>
+            }
+        </td>
+    }
+}

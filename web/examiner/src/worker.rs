@@ -1,0 +1,256 @@
+//! The worker: carries out one order, a few questions at a time, and tells the view of each few.
+
+mod models;
+mod tasks;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use js_sys::{Array, Date};
+use merge_studio_eval::model::Model;
+use merge_studio_eval::task::{
+    self, Errors, Evaluation, Group, Metric, Options, StepError, Task, best, lm_eval_report, paired,
+};
+use merge_studio_web::wire;
+use wasm_bindgen::prelude::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::spawn_local;
+use web_sys::{Blob, MessageEvent};
+
+use crate::protocol::{Opened, Order, Pair, RunOrder, Said, TaskInfo, Verdict};
+
+/// All models answer so many questions of every task before any answers more: a sample first, which then sharpens.
+const ROUNDS: [usize; 4] = [20, 50, 200, usize::MAX];
+/// Milliseconds between reports, and about as many that a step shall take.
+const REPORT_EVERY: f64 = 200.0;
+/// Questions that are asked together at most.
+const TOGETHER: usize = 32;
+
+/// Waits for the order.
+pub fn start() {
+    std::panic::set_hook(Box::new(|info| tell(&Said::Died(info.to_string()))));
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        if let Some((order, files)) = wire::parse::<Order>(&event.data()) {
+            spawn_local(carry_out(order, files));
+        }
+    });
+    wire::scope().set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
+    wire::say_loaded();
+}
+
+fn tell(said: &Said) {
+    wire::post(&wire::scope(), said, None, None);
+}
+
+async fn carry_out(order: Order, beside: JsValue) {
+    let beside: Array = beside.unchecked_into();
+    let files = |at: u32| -> Vec<Vec<Blob>> {
+        let lists = beside.get(at).unchecked_into::<Array>().into_iter();
+        lists.map(|list| list.unchecked_into::<Array>().into_iter().map(JsCast::unchecked_into).collect()).collect()
+    };
+    let mut batches: Vec<tasks::Batch> =
+        order.batches.iter().zip(files(0)).map(|(names, blobs)| tasks::open(names, &blobs)).collect();
+    let Some(run) = order.run else {
+        let opened = |batch: &tasks::Batch| batch.tasks.iter().map(tasks::Given::opened).collect();
+        return tell(&Said::Tasks(batches.iter().map(opened).collect()));
+    };
+    let groups: Vec<Group> = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.groups)).collect();
+    let chosen = |&(batch, at): &(usize, usize)| batches.get(batch)?.tasks.get(at)?.task.as_ref().ok().cloned();
+    let tasks: Vec<Arc<Task>> = run.tasks.iter().filter_map(chosen).collect();
+    let mut examination = Examination { broken: vec![false; tasks.len()], tasks, seats: Vec::new() };
+    examination.run(&run, files(1)).await;
+    let reports = examination.seats.iter().map(|seat| seat.report(&groups)).collect();
+    tell(&Said::Finished { reports });
+}
+
+impl tasks::Given {
+    fn opened(&self) -> Opened {
+        let info = |task: &Arc<Task>| TaskInfo {
+            name: task.name().to_owned(),
+            output: task.output(),
+            questions: task.len(),
+            is_plain: self.is_plain,
+            is_public: self.is_public,
+        };
+        Opened { file: self.file.clone(), task: self.task.as_ref().map(info).map_err(Clone::clone) }
+    }
+}
+
+/// A model and its answers.
+struct Seat {
+    name: String,
+    files: models::Files,
+    /// Not there before it is needed, and after, where the others need its room.
+    model: Option<Model>,
+    /// An evaluation a task that can be asked; empty where the model is refused.
+    evaluations: Vec<Option<Evaluation>>,
+}
+
+impl Seat {
+    fn report(&self, groups: &[Group]) -> Option<String> {
+        let answered: Vec<&Evaluation> =
+            self.evaluations.iter().flatten().filter(|one| !one.records().is_empty()).collect();
+        if answered.is_empty() {
+            return None;
+        }
+        let report = lm_eval_report(&self.name, &answered, groups, Errors::FULL, false).ok()?;
+        serde_json::to_string_pretty(&report).ok()
+    }
+}
+
+/// What is asked of all models.
+struct Examination {
+    tasks: Vec<Arc<Task>>,
+    /// Whether a task cannot go on.
+    broken: Vec<bool>,
+    seats: Vec<Seat>,
+}
+
+impl Examination {
+    async fn run(&mut self, order: &RunOrder, files: Vec<Vec<Blob>>) {
+        let options = Options { limit: order.limit, ..Options::default() };
+        for (task, content) in self.tasks.iter().enumerate() {
+            if let Err(error) = Evaluation::new(content.clone(), options) {
+                self.broken[task] = true;
+                tell(&Said::Broken { task, why: error.to_string() });
+            }
+        }
+        let mut together = models::Room::default();
+        for (model, (given, blobs)) in order.models.iter().zip(files).enumerate() {
+            let evaluations = self.tasks.iter().map(|task| Evaluation::new(task.clone(), options).ok()).collect();
+            let mut seat =
+                Seat { name: given.name.clone(), files: models::Files::new(given, blobs), model: None, evaluations };
+            match seat.files.foresee().await {
+                Ok(memory) => together.add(&memory),
+                Err(why) => {
+                    seat.evaluations.clear();
+                    tell(&Said::Refused { model, why });
+                }
+            }
+            self.seats.push(seat);
+        }
+        if together.is_there() {
+            for until in ROUNDS {
+                for task in 0..self.tasks.len() {
+                    for model in 0..self.seats.len() {
+                        self.ask(model, task, until).await;
+                    }
+                    self.judge(task);
+                }
+            }
+        } else {
+            for model in 0..self.seats.len() {
+                for task in 0..self.tasks.len() {
+                    self.ask(model, task, usize::MAX).await;
+                    self.judge(task);
+                }
+                self.seats[model].model = None;
+            }
+        }
+    }
+
+    /// Asks a model a task's questions until so many are answered.
+    async fn ask(&mut self, model: usize, task: usize, until: usize) {
+        let seat = &mut self.seats[model];
+        let Some(evaluation) = seat.evaluations.get_mut(task).and_then(Option::as_mut).filter(|_| !self.broken[task])
+        else {
+            return;
+        };
+        let until = until.min(evaluation.questions());
+        let mut told = evaluation.records().len();
+        if told >= until {
+            return;
+        }
+        if seat.model.is_none() {
+            tell(&Said::Loading { model });
+            match seat.files.load().await {
+                Ok(loaded) => seat.model = Some(loaded),
+                Err(why) => {
+                    seat.evaluations.clear();
+                    return tell(&Said::Refused { model, why });
+                }
+            }
+        }
+        let Some(loaded) = seat.model.as_mut() else { return };
+        let mut together = 1;
+        let mut last = Date::now();
+        while evaluation.records().len() < until {
+            let began = Date::now();
+            let count = together.min(until - evaluation.records().len());
+            match evaluation.step(loaded, count) {
+                Ok(_) => {}
+                Err(StepError::Task(error)) => {
+                    self.broken[task] = true;
+                    tell(&Said::Broken { task, why: error.to_string() });
+                    return;
+                }
+                Err(StepError::Model(error)) => {
+                    seat.evaluations.clear();
+                    seat.model = None;
+                    return tell(&Said::Refused { model, why: models::refused(&error) });
+                }
+            }
+            let now = Date::now();
+            together =
+                if now - began < REPORT_EVERY / 4.0 { (2 * together).min(TOGETHER) } else { together.div_ceil(2) };
+            let is_last = evaluation.records().len() >= until;
+            if is_last || now - last >= REPORT_EVERY {
+                let is_end = evaluation.records().len() == evaluation.questions();
+                let errors = if is_end { Errors::FULL } else { Errors::Formula };
+                match evaluation.results(errors) {
+                    Ok(results) => {
+                        let records = evaluation.records()[told..].to_vec();
+                        told = evaluation.records().len();
+                        tell(&Said::Answered { model, task, records, results });
+                    }
+                    Err(error) => {
+                        self.broken[task] = true;
+                        return tell(&Said::Broken { task, why: error.to_string() });
+                    }
+                }
+                last = now;
+            }
+        }
+    }
+
+    /// Compares the models that answered as much as any.
+    fn judge(&self, task: usize) {
+        let answered: Vec<(usize, &Evaluation)> = self
+            .seats
+            .iter()
+            .enumerate()
+            .filter_map(|(model, seat)| Some((model, seat.evaluations.get(task)?.as_ref()?)))
+            .filter(|(_, evaluation)| !evaluation.records().is_empty())
+            .collect();
+        let Some((_, first)) = answered.first() else { return };
+        let scores = first.records().first().map(|record| &record.scores);
+        let measures: Vec<(Metric, &str)> = scores
+            .into_iter()
+            .flatten()
+            .flat_map(|scores| scores.worths.iter().map(|(metric, _)| (*metric, scores.filter.as_str())))
+            .collect();
+        let evaluations: Vec<&Evaluation> = answered.iter().map(|(_, evaluation)| *evaluation).collect();
+        let verdict = |(metric, filter): (Metric, &str)| -> Result<Verdict, task::Error> {
+            let best = best(&evaluations, metric, filter)?.map(|at| answered[at].0);
+            let mut pairs = Vec::new();
+            for (at, (one, first)) in answered.iter().enumerate() {
+                for (other, second) in &answered[at + 1..] {
+                    let found = paired(first, second, metric, filter)?;
+                    pairs.push(Pair {
+                        one: *one,
+                        other: *other,
+                        won: found.won,
+                        lost: found.lost,
+                        difference: found.difference,
+                        error: found.error,
+                    });
+                }
+            }
+            Ok(Verdict { metric: metric.name().to_owned(), filter: filter.to_owned(), best, pairs })
+        };
+        // Metrics that are no sums over questions have none.
+        let verdicts = measures.into_iter().filter_map(|measure| verdict(measure).ok()).collect();
+        tell(&Said::Judged { task, verdicts });
+    }
+}

@@ -1,0 +1,100 @@
+//! The Evaluate view, as the page holds it: a program of its own (`web/examiner`), fetched when the view is first opened.
+//!
+//! It draws beside the page, not within: two programs that listen to one element's events would answer for each other.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use js_sys::{Array, Promise};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::HtmlElement;
+
+use super::words;
+use super::yaml::import_module;
+use crate::{crew, wire};
+
+/// Where the page's document says what the program's JavaScript is called; the build ends the name with a hash.
+const PROGRAM: &str = r#"meta[name="merge-studio-examiner"]"#;
+/// What it draws into.
+const HOST: &str = "evaluate";
+
+#[wasm_bindgen]
+extern "C" {
+    /// What the program exports.
+    type Program;
+
+    #[wasm_bindgen(method, catch, js_name = default)]
+    fn start(this: &Program) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(method)]
+    fn show(this: &Program, host: &HtmlElement, models: &Array);
+
+    #[wasm_bindgen(method)]
+    fn take(this: &Program, files: &Array);
+}
+
+/// The view, loaded or not.
+#[derive(Default)]
+pub struct Evaluate {
+    program: Rc<RefCell<Loading>>,
+}
+
+/// How far the program is, and what waits for it.
+#[derive(Default)]
+enum Loading {
+    #[default]
+    Not,
+    Waiting(Array),
+    Loaded(Program),
+}
+
+impl Evaluate {
+    /// Hides the view, or shows it: with the models that there are, each a name, the paths of its files, and the files.
+    pub fn show(&self, models: Option<Array>) {
+        let Some(host) = host() else { return };
+        host.set_hidden(models.is_none());
+        let Some(models) = models else { return };
+        let mut loading = self.program.borrow_mut();
+        match &*loading {
+            Loading::Loaded(program) => program.show(&host, &models),
+            Loading::Waiting(_) => *loading = Loading::Waiting(models),
+            Loading::Not => {
+                *loading = Loading::Waiting(models);
+                host.set_text_content(Some(words::LOADING_EVALUATE));
+                let waiting = self.program.clone();
+                spawn_local(async move {
+                    let loaded = load().await;
+                    let Loading::Waiting(models) = waiting.take() else { return };
+                    match loaded {
+                        Ok(program) => {
+                            program.show(&host, &models);
+                            waiting.replace(Loading::Loaded(program));
+                        }
+                        // The next time that the view is opened it is tried again.
+                        Err(error) => host.set_text_content(Some(&words::no_evaluate(&wire::words(&error)))),
+                    }
+                });
+            }
+        }
+    }
+
+    /// Gives files to the view: tasks.
+    pub fn take(&self, files: &Array) {
+        if let Loading::Loaded(program) = &*self.program.borrow() {
+            program.take(files);
+        }
+    }
+}
+
+async fn load() -> Result<Program, JsValue> {
+    let path = crew::said_by_document(PROGRAM, "content")?;
+    let program = JsFuture::from(import_module(&path.as_string().unwrap_or_default())).await?;
+    let program: Program = program.unchecked_into();
+    JsFuture::from(program.start()?).await?;
+    Ok(program)
+}
+
+fn host() -> Option<HtmlElement> {
+    gloo::utils::document().get_element_by_id(HOST)?.dyn_into().ok()
+}

@@ -13,9 +13,12 @@ use std::path::PathBuf;
 use merge_studio_eval::{Generation, Lm};
 use serde_json::Value;
 
-/// A token. torch sums the exponentials of all logits in f32: with SmolLM2's 49,152 it is off by 6·10⁻⁶ a token, always in the same
-/// direction, where this is within 10⁻⁷ of what torch gives in float64 (docs/evaluate-models.md).
-const TOLERANCE: f64 = 1e-5;
+/// What two float32 computations of thirty layers may be apart.
+const TOLERANCE: f64 = 1e-3;
+
+/// More, for each token: torch sums the exponentials of all logits in f32, and is off by up to 6·10⁻⁶ a token with SmolLM2's 49,152, always
+/// in the same direction (docs/evaluate-models.md).
+const LOG_SOFTMAX: f64 = 1e-5;
 
 #[test]
 #[ignore = "needs a model's folder and what HFLM answered for it"]
@@ -34,7 +37,7 @@ fn a_real_model_answers_as_lm_eval() {
     for (scored, pair) in scored.iter().zip(&pairs) {
         let distance = (scored.log_likelihood - pair["log_likelihood"].as_f64().unwrap()).abs();
         let tokens = model.tokenizer().encode_bare(pair["continuation"].as_str().unwrap()).unwrap().len() + 1;
-        assert!(distance < TOLERANCE * tokens as f64, "{scored:?}, expected {pair}");
+        assert!(distance < TOLERANCE + LOG_SOFTMAX * tokens as f64, "{scored:?}, expected {pair}");
         largest = largest.max(distance);
         assert_eq!(scored.greedy, pair["greedy"].as_bool().unwrap(), "{pair}");
     }
@@ -46,7 +49,7 @@ fn a_real_model_answers_as_lm_eval() {
         let tokens = model.tokenizer().encode(&text(&case["text"])).unwrap().len();
         let distance = (scored - expected).abs();
         println!("a text of {tokens} tokens: {scored}, difference {distance:e}");
-        assert!(distance < TOLERANCE * tokens as f64, "{scored}, expected {expected}");
+        assert!(distance < TOLERANCE + LOG_SOFTMAX * tokens as f64, "{scored}, expected {expected}");
     }
     for case in list("prompts") {
         let how = Generation {

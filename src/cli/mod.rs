@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "eval")]
+mod eval;
 mod failure;
 mod files;
 mod gguf;
@@ -53,6 +55,9 @@ enum Command {
     },
     /// Write a model as one GGUF file, for llama.cpp
     Gguf(GgufArgs),
+    /// Evaluate models with lm-evaluation-harness's tasks
+    #[cfg(feature = "eval")]
+    Eval(EvalArgs),
     /// Print a link that carries recipe, seed and fingerprints
     Link {
         #[command(flatten)]
@@ -155,6 +160,45 @@ struct GgufArgs {
     force: bool,
 }
 
+#[cfg(feature = "eval")]
+#[derive(Args)]
+struct EvalArgs {
+    /// Model folders, such as a merge's output and its inputs
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+    /// Task files (.yaml), data files that are tasks by themselves (.jsonl), or public tasks by name
+    #[arg(long, value_name = "TASKS", value_delimiter = ',', required = true)]
+    tasks: Vec<String>,
+    /// Data files of public tasks, with their split (train, dev, validation, test) in the name
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    data: Vec<PathBuf>,
+    /// The first N questions of each task only, or a share of them below 1
+    #[arg(long, value_name = "N", value_parser = eval::Limit::parse)]
+    limit: Option<eval::Limit>,
+    /// Examples before each question, where a task does not say 0
+    #[arg(long, value_name = "N")]
+    num_fewshot: Option<usize>,
+    /// Seed that examples are drawn with
+    #[arg(long, value_name = "N", default_value_t = 1234)]
+    seed: u64,
+    /// Print JSON: a short form, or lm-evaluation-harness's layout; several models by their names
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "short", value_enum)]
+    json: Option<Report>,
+    /// In JSON, also what was answered to each question
+    #[arg(long, requires = "json")]
+    log_samples: bool,
+}
+
+/// A form of results.
+#[cfg(feature = "eval")]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Report {
+    /// Values and their standard errors by task
+    Short,
+    /// For programs that read lm-evaluation-harness's results
+    LmEval,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum GgufKind {
     /// The type of most of the model's elements
@@ -184,6 +228,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { recipe, options, json } => show::plan(&recipe, &options, json),
         Command::Inspect { model, tensors, json } => show::inspect(&model, tensors, json),
         Command::Gguf(args) => gguf::gguf(&args),
+        #[cfg(feature = "eval")]
+        Command::Eval(args) => eval::eval(&args),
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json, markdown } => show::methods(json, markdown),
     };

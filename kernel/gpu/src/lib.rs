@@ -39,7 +39,8 @@ use std::collections::VecDeque;
 use device::{Device, Pending};
 use layout::BINS;
 use merge_studio_kernel::{
-    Backend, BackendKind, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
+    Backend, BackendKind, Float, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query,
+    TieHunt,
 };
 use work::{Part, Work};
 
@@ -118,6 +119,12 @@ impl Gpu {
 }
 
 impl Gpu {
+    /// Sends a pass's windows as a mix does, and fetches as many values of type `out`, whatever they are, without computing anything: what
+    /// a merge on this device is put beside.
+    pub async fn copy<P: Pass>(&mut self, out: Float, pass: &mut P) -> Result<(), P::Error> {
+        self.work(pass, &mut work::Copied { out }).await
+    }
+
     /// Does the work of a pass: sends every part of every window, and takes the results in the same order, a few parts later.
     async fn work<P: Pass>(&mut self, pass: &mut P, work: &mut dyn Work) -> Result<(), P::Error> {
         // Dropped with all that is pending where anything fails: nothing outlives the pass.

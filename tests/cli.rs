@@ -554,3 +554,21 @@ fn an_interrupted_merge_leaves_nothing_and_says_130() {
     run.fails(130, &["interrupted"]);
     assert_eq!(bench.names(), ["r.yml"]);
 }
+
+#[test]
+fn a_benchmark_has_a_figure_for_every_task_beside_the_copy() {
+    let bench = Bench::new();
+    let run = bench.run(&["benchmark", "--threads", "2", "--layers", "1"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    let lines: Vec<&str> = run.out.lines().filter(|line| line.starts_with("| CPU · 2 workers |")).collect();
+    assert_eq!(lines.len(), 5, "{}", run.out);
+    for (line, task) in lines.iter().zip(["copy", "linear", "slerp", "ties", "dare_ties"]) {
+        assert!(line.contains(&format!("| {task} | ")) && line.contains(" GB/s"), "{line}");
+        assert_eq!(line.contains("% of the copy"), task != "copy", "{line}");
+    }
+    let gpu = run.out.lines().filter(|line| line.starts_with("| GPU · ") && !line.contains("| copy |"));
+    assert!(gpu.clone().all(|line| line.contains("same bytes")), "{}", run.out);
+    let json = bench.run(&["benchmark", "--layers", "1", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert!(rows[0]["figures"][4]["rate"].as_f64().unwrap() > 0.0, "{}", json.out);
+}

@@ -310,13 +310,13 @@ fn declined_midway(bench: &mut Bench) {
 
 /// The fixed merge that devices are measured with: the GPU makes all of it, and its bytes are the CPU's.
 fn gauged(bench: &mut Bench) {
-    let (limits, models) = (Limits::default(), gauge::models(1));
+    let (limits, models) = (Limits::default(), gauge::models());
     for (task, name) in gauge::TASKS.iter().enumerate().skip(1) {
         let plan = gauge::plan(task, 1).unwrap();
         let sources = gauge::sources(&plan, &models);
         let mut beside = Beside::default();
         for job in 0..plan.jobs.len() {
-            let mut make = |bench: &mut Bench| {
+            let make = |bench: &mut Bench| {
                 let (mut sink, mut watch) = (Written::default(), |_| ());
                 let run = run::job(&plan, job, &sources, bench, &limits, &mut sink, &mut watch);
                 let report = pollster::block_on(run).unwrap();
@@ -336,7 +336,7 @@ fn gauged(bench: &mut Bench) {
 /// The plain copy that they are put beside: inputs up once, the output's bytes down, nothing computed.
 fn copied(bench: &mut Bench) {
     let plan = gauge::plan(0, 1).unwrap();
-    let sources = gauge::sources(&plan, &gauge::models(1));
+    let sources = gauge::sources(&plan, &gauge::models());
     let counted = |bench: &Bench| bench.gpu.as_ref().map(Gpu::counters).unwrap_or_default();
     for (job, windows) in [(0, 4), (1, 1)] {
         let before = counted(bench);

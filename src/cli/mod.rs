@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use merge_studio::gauge::LAYERS;
 
+mod benchmark;
 mod failure;
 mod files;
 mod gguf;
@@ -53,6 +55,18 @@ enum Command {
     },
     /// Write a model as one GGUF file, for llama.cpp
     Gguf(GgufArgs),
+    /// Measure how fast this device merges, on the CPU and on the GPU, beside a plain copy
+    Benchmark {
+        /// Threads that compute on the CPU [default: one a core]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        threads: Option<u16>,
+        /// Print the figures as JSON
+        #[arg(long)]
+        json: bool,
+        /// Layers of the made-up models: for tests
+        #[arg(long, hide = true, default_value_t = LAYERS, value_parser = clap::value_parser!(u64).range(1..=LAYERS))]
+        layers: u64,
+    },
     /// Print a link that carries recipe, seed and fingerprints
     Link {
         #[command(flatten)]
@@ -184,6 +198,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { recipe, options, json } => show::plan(&recipe, &options, json),
         Command::Inspect { model, tensors, json } => show::inspect(&model, tensors, json),
         Command::Gguf(args) => gguf::gguf(&args),
+        Command::Benchmark { threads, json, layers } => {
+            benchmark::benchmark(threads.map_or_else(merge::default_threads, usize::from), layers, json)
+        }
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json, markdown } => show::methods(json, markdown),
     };

@@ -93,7 +93,7 @@ impl<'a> Crew<'a> {
             sources,
             files,
             progress,
-            limits: Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() },
+            limits: limits(threads),
             batches: run::batches(plan, threads),
             next: AtomicUsize::new(0),
             tally: Mutex::default(),
@@ -184,17 +184,22 @@ impl<'a> Crew<'a> {
     }
 }
 
+/// What each of `threads` threads may hold.
+pub(super) fn limits(threads: usize) -> Limits {
+    Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() }
+}
+
 /// Bytes of the job's sources.
 pub(super) fn input_bytes(plan: &Plan, job: usize) -> u64 {
     plan.jobs[job].sources.iter().map(|source| source.len).sum()
 }
 
 #[cfg(feature = "gpu")]
-fn has_gpu(bench: &Bench) -> bool {
+pub(super) fn has_gpu(bench: &Bench) -> bool {
     bench.gpu.is_some()
 }
 
 #[cfg(not(feature = "gpu"))]
-fn has_gpu(_: &Bench) -> bool {
+pub(super) fn has_gpu(_: &Bench) -> bool {
     false
 }

@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{COPY, TASKS};
-use crate::kernel::{BackendError, BackendKind, GpuCounters};
+use crate::format::order;
+use crate::kernel::{BackendError, BackendKind};
 use crate::plan::{Plan, PlanError};
 use crate::run::JobReport;
 
+/// Tensors that are compared, of the first layers: what follows is more of the same.
+const COMPARED: usize = 8;
 /// The most rounds that count.
 const ROUNDS: usize = 5;
 /// Seconds after which no further round is begun.
@@ -17,6 +20,7 @@ const ENOUGH: f64 = 1.0;
 pub struct Timed {
     /// What is run in each round.
     pub plan: Plan,
+    task: usize,
     bytes: u64,
     warm: bool,
     seconds: Vec<f64>,
@@ -30,8 +34,10 @@ pub struct Figure {
     pub rate: f64,
     /// Bytes of the output.
     pub output: u64,
-    /// What the GPU did in one round; zeros on the CPU, and for a copy.
-    pub gpu: GpuCounters,
+    /// Bytes that were sent to the GPU in one round, and fetched; zero on the CPU, and for a copy.
+    pub crossed: (u64, u64),
+    /// What was submitted to it.
+    pub submissions: u64,
     /// Tensors of a round that the GPU was asked for and the CPU made.
     pub declined: u64,
     /// What the GPU made, beside what the CPU makes of the same; `None` on the CPU, and for a copy.
@@ -72,34 +78,45 @@ impl Timed {
         let read: u64 = plan.jobs.iter().flat_map(|job| &job.sources).map(|source| source.len).sum();
         let output = plan.jobs.iter().map(|job| job.len).sum();
         let figure = Figure { output, ..Figure::default() };
-        Ok(Self { plan, bytes: read + output, warm: false, seconds: Vec::new(), figure })
+        Ok(Self { plan, task, bytes: read + output, warm: false, seconds: Vec::new(), figure })
     }
 
-    /// Whether the round that does not count is still to be run. On a GPU it is the one in which every tensor is compared.
+    /// Whether the round that does not count is still to be run. On a GPU its tensors are compared.
     pub fn is_cold(&self) -> bool {
         !self.warm
     }
 
-    /// A tensor of this round was made; fails where that cost the device.
+    /// Whether the plan's bytes are only to be moved.
+    pub fn is_copy(&self) -> bool {
+        TASKS[self.task] == COPY
+    }
+
+    /// How many of the plan's tensors are made in this round.
+    pub fn tensors(&self, backend: BackendKind) -> usize {
+        let all = self.plan.jobs.len();
+        if backend == BackendKind::Gpu && self.is_cold() { all.min(COMPARED) } else { all }
+    }
+
+    /// A tensor of this round was made, and compared or not.
     ///
     /// # Errors
     /// The GPU was lost, or ran out of memory.
-    pub fn made(&mut self, report: &JobReport) -> Result<(), BackendError> {
-        self.figure.gpu += report.gpu;
+    pub fn made(&mut self, report: &JobReport, beside: Option<Beside>) -> Result<(), BackendError> {
+        let figure = &mut self.figure;
+        figure.crossed = (figure.crossed.0 + report.gpu.bytes_up, figure.crossed.1 + report.gpu.bytes_down);
+        figure.submissions += report.gpu.submissions;
+        if let Some(beside) = beside {
+            let all = figure.beside.get_or_insert_default();
+            all.elements += beside.elements;
+            all.differ += beside.differ;
+            all.most = all.most.max(beside.most);
+        }
         match &report.declined {
             Some(lost @ (BackendError::Lost(_) | BackendError::OutOfMemory)) => return Err(lost.clone()),
-            Some(_) => self.figure.declined += 1,
+            Some(_) => figure.declined += 1,
             None => {}
         }
         Ok(())
-    }
-
-    /// A tensor was compared.
-    pub fn compared(&mut self, beside: Beside) {
-        let all = self.figure.beside.get_or_insert_default();
-        all.elements += beside.elements;
-        all.differ += beside.differ;
-        all.most = all.most.max(beside.most);
     }
 
     /// A round took so many seconds; gives the figure if it was the last one.
@@ -107,12 +124,13 @@ impl Timed {
         if std::mem::replace(&mut self.warm, true) {
             self.seconds.push(seconds);
             if self.seconds.len() == ROUNDS || self.seconds.iter().sum::<f64>() >= ENOUGH {
-                self.seconds.sort_by(f64::total_cmp);
-                self.figure.rate = self.bytes as f64 / self.seconds[self.seconds.len() / 2];
+                // Times are positive, and their bits in their order.
+                let middle = order(self.seconds.iter().map(|seconds| seconds.to_bits()))[self.seconds.len() / 2];
+                self.figure.rate = self.bytes as f64 / self.seconds[middle];
                 return Some(std::mem::take(&mut self.figure));
             }
         }
-        (self.figure.gpu, self.figure.declined) = (GpuCounters::default(), 0);
+        self.figure = Figure { output: self.figure.output, beside: self.figure.beside, ..Figure::default() };
         None
     }
 }
@@ -120,30 +138,62 @@ impl Timed {
 impl Beside {
     /// Compares two tensors' bytes.
     pub fn of(made: &[u8], expected: &[u8]) -> Self {
-        let numbers = |bytes: &[u8]| -> Vec<i32> {
-            // In the order of their values, so that neighbours differ by one; both zeros are 0.
-            let place = |bytes: &[u8; 2]| match i32::from(i16::from_le_bytes(*bytes)) {
-                negative @ ..0 => i32::from(i16::MIN) - negative,
-                number => number,
-            };
-            bytes.as_chunks().0.iter().map(place).collect()
+        // In the order of their values, so that neighbours differ by one; both zeros are 0.
+        let place = |bytes: &[u8; 2]| match i32::from(i16::from_le_bytes(*bytes)) {
+            negative @ ..0 => i32::from(i16::MIN) - negative,
+            number => number,
         };
-        let differing =
-            made.as_chunks::<2>().0.iter().zip(expected.as_chunks::<2>().0).filter(|(one, other)| one != other);
-        let steps = numbers(made).into_iter().zip(numbers(expected)).map(|(one, other)| one.abs_diff(other));
-        Self { elements: expected.len() as u64 / 2, differ: differing.count() as u64, most: steps.max().unwrap_or(0) }
+        let mut beside = Self { elements: expected.len() as u64 / 2, ..Self::default() };
+        for (one, other) in made.as_chunks().0.iter().zip(expected.as_chunks().0) {
+            if one != other {
+                beside.differ += 1;
+                beside.most = beside.most.max(place(one).abs_diff(place(other)));
+            }
+        }
+        beside
     }
 }
 
 impl Row {
-    /// Nothing measured yet.
-    pub fn new(backend: BackendKind, device: String) -> Self {
+    /// Of the CPU with so many workers: nothing is measured yet.
+    pub fn cpu(workers: usize) -> Self {
+        Self::new(BackendKind::Cpu, format!("{workers} worker{}", if workers == 1 { "" } else { "s" }))
+    }
+
+    /// Of a GPU by its adapter's name, which may be empty.
+    pub fn gpu(adapter: &str) -> Self {
+        Self::new(BackendKind::Gpu, if adapter.trim().is_empty() { "unnamed adapter" } else { adapter }.to_owned())
+    }
+
+    fn new(backend: BackendKind, device: String) -> Self {
         Self { backend, device, figures: Vec::new(), failed: None }
     }
 
-    /// The rate of a task beside that of the plain copy.
-    pub fn share(&self, figure: &Figure) -> f64 {
-        figure.rate / self.figures.first().map_or(f64::NAN, |copy| copy.rate)
+    /// The next task to run; `None` where there is nothing more.
+    pub fn next(&self) -> Option<usize> {
+        (self.failed.is_none() && self.figures.len() < TASKS.len()).then_some(self.figures.len())
+    }
+
+    /// What there is to say of a task: GB/s (10⁹ bytes a second), the share of the plain copy, and of a GPU whether its bytes are the CPU's, and how
+    /// many went up and came down for each byte of output; empty where it was not measured.
+    pub fn words(&self, task: usize) -> Vec<String> {
+        let Some(figure) = self.figures.get(task) else { return Vec::new() };
+        // Three digits of what is small: the last of 0.004 is as good as that of 4.21.
+        let mut words = vec![format!("{:.*} GB/s", if figure.rate < 1e9 { 3 } else { 2 }, figure.rate / 1e9)];
+        if task > 0 {
+            let share = figure.rate / self.figures[0].rate * 100.0;
+            words.push(format!("{share:.*} % of the copy", usize::from(share < 9.95)));
+        }
+        words.extend(figure.beside.map(|beside| beside.to_string()));
+        if figure.submissions > 0 {
+            let each = |bytes: u64| bytes as f64 / figure.output as f64;
+            let (up, down) = figure.crossed;
+            words.push(format!("↑ {:.2} ↓ {:.2}, {} submissions", each(up), each(down), figure.submissions));
+        }
+        if figure.declined > 0 {
+            words.push(format!("made on the CPU: {} tensors", figure.declined));
+        }
+        words
     }
 
     /// The backend and its device in one line.
@@ -156,39 +206,15 @@ impl Row {
     }
 }
 
-impl Figure {
-    /// GB/s: 10⁹ bytes a second.
-    pub fn gigabytes(&self) -> String {
-        format!("{:.*}", if self.rate < 9.995e8 { 3 } else { 2 }, self.rate / 1e9)
-    }
-
-    /// Bytes sent to the GPU, and fetched from it, for each byte of the output; `None` where it was not asked.
-    pub fn crossed(&self) -> Option<(String, String)> {
-        let each = |bytes: u64| format!("{:.2}", bytes as f64 / self.output as f64);
-        (self.gpu.submissions > 0).then(|| (each(self.gpu.bytes_up), each(self.gpu.bytes_down)))
-    }
-}
-
 /// The rows as a table in Markdown.
 pub fn markdown(rows: &[Row]) -> String {
-    let mut table = "| device | task | GB/s | of the copy | beside the CPU's bytes | bytes up, down per byte of output | submissions |\n\
-                     | --- | --- | ---: | ---: | --- | ---: | ---: |\n"
-        .to_owned();
+    let mut table = "| device | task | figures |\n| --- | --- | --- |\n".to_owned();
     for row in rows {
-        for (task, figure) in TASKS.iter().zip(&row.figures) {
-            let share = if *task == COPY { String::new() } else { format!("{:.0} %", row.share(figure) * 100.0) };
-            let beside = figure.beside.as_ref().map_or_else(String::new, ToString::to_string);
-            let (crossed, submissions) = figure.crossed().map_or_else(Default::default, |(up, down)| {
-                (format!("{up}, {down}"), figure.gpu.submissions.to_string())
-            });
-            table += &format!(
-                "| {} | {task} | {} | {share} | {beside} | {crossed} | {submissions} |\n",
-                row.title(),
-                figure.gigabytes()
-            );
+        for (task, name) in TASKS.iter().enumerate().take(row.figures.len()) {
+            table += &format!("| {} | {name} | {} |\n", row.title(), row.words(task).join("; "));
         }
         if let Some(why) = &row.failed {
-            table += &format!("| {} | {why} | | | | | |\n", row.title());
+            table += &format!("| {} | {why} | |\n", row.title());
         }
     }
     table
@@ -198,7 +224,7 @@ impl std::fmt::Display for Beside {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { elements, differ, most } = self;
         match differ {
-            0 => f.write_str("the same"),
+            0 => f.write_str("same bytes"),
             _ => write!(f, "{differ} of {elements} elements differ, by {most} ulp at most"),
         }
     }

@@ -1,4 +1,4 @@
-//! A file of made-up weights: a stretch in memory that comes again and again.
+//! A file of made-up weights without an end: a stretch in memory that comes again and again.
 
 use std::sync::Arc;
 
@@ -8,15 +8,17 @@ use crate::format::{ReadError, Source};
 /// Weights in bf16. Cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Made {
-    stretch: Arc<[u8]>,
-    len: u64,
+    stretch: Arc<Vec<u8>>,
 }
 
 impl Made {
-    /// Model number `model` (0 is the base), `len` bytes long; its elements come again after the first `elements` of them.
-    pub(super) fn new(model: u64, elements: usize, len: u64) -> Self {
-        let weights = near::weights(model, |weight| f32::from_bits(u32::from(bf16(weight)) << 16));
-        Self { stretch: weights.take(elements).flat_map(|weight| bf16(weight).to_le_bytes()).collect(), len }
+    /// Model number `model` (0 is the base), whose elements come again after the first `elements` of them.
+    pub(super) fn new(model: u64, elements: usize) -> Self {
+        let mut stretch = Vec::with_capacity(2 * elements);
+        for weight in near::weights(model, |weight| f32::from_bits(u32::from(bf16(weight)) << 16)).take(elements) {
+            stretch.extend(bf16(weight).to_le_bytes());
+        }
+        Self { stretch: Arc::new(stretch) }
     }
 }
 
@@ -28,20 +30,17 @@ fn bf16(weight: f32) -> u16 {
 
 impl Source for Made {
     fn len(&self) -> u64 {
-        self.len
+        u64::MAX
     }
 
     async fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
-        let wanted = into.len() as u64;
-        if offset.checked_add(wanted).is_none_or(|end| end > self.len) {
-            return Err(ReadError::PastEnd { offset, wanted, len: self.len });
-        }
-        let mut at = (offset % self.stretch.len() as u64) as usize;
+        let stretch = self.stretch.as_slice();
+        let mut at = (offset % stretch.len() as u64) as usize;
         let mut left = into;
         while !left.is_empty() {
-            let part = left.len().min(self.stretch.len() - at);
+            let part = left.len().min(stretch.len() - at);
             let (now, later) = left.split_at_mut(part);
-            now.copy_from_slice(&self.stretch[at..at + part]);
+            now.copy_from_slice(&stretch[at..at + part]);
             (left, at) = (later, 0);
         }
         Ok(())

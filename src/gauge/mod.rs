@@ -5,6 +5,7 @@
 
 mod copy;
 mod figures;
+mod kept;
 mod made;
 pub mod near;
 
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use copy::copy;
 pub use figures::{Beside, Figure, Row, Timed, markdown};
+pub use kept::Kept;
 pub use made::Made;
 
 use crate::format::DType;
@@ -27,6 +29,35 @@ use crate::recipe;
 pub const TASKS: [&str; 5] = [COPY, "linear", "slerp", "ties", "dare_ties"];
 /// The first of them.
 pub const COPY: &str = "copy";
+/// Their recipes.
+const RECIPES: [&str; 5] = [TIES, LINEAR, SLERP, TIES, DARE_TIES];
+const LINEAR: &str = "\
+merge_method: linear
+models: [{model: base}, {model: one}, {model: two}]
+parameters: {weight: 0.3}
+dtype: bfloat16
+";
+const SLERP: &str = "\
+merge_method: slerp
+base_model: base
+models: [{model: base}, {model: one}]
+parameters: {t: 0.4}
+dtype: bfloat16
+";
+const TIES: &str = "\
+merge_method: ties
+base_model: base
+models: [{model: one}, {model: two}]
+parameters: {weight: 0.5, density: 0.5}
+dtype: bfloat16
+";
+const DARE_TIES: &str = "\
+merge_method: dare_ties
+base_model: base
+models: [{model: one}, {model: two}]
+parameters: {weight: 0.5, density: 0.5}
+dtype: bfloat16
+";
 /// Layers of the models: 67 MB each.
 pub const LAYERS: u64 = 16;
 
@@ -36,9 +67,9 @@ const MATRIX: [u64; 2] = [1024, 2048];
 const MODELS: [&str; 3] = ["base", "one", "two"];
 
 /// The models' weights in memory, in the order in which [`plan`] counts them.
-pub fn models(layers: u64) -> [Made; 3] {
+pub fn models() -> [Made; 3] {
     let elements = MATRIX.iter().product::<u64>() as usize;
-    [0, 1, 2].map(|model| Made::new(model, elements, layers * layer_bytes()))
+    [0, 1, 2].map(|model| Made::new(model, elements))
 }
 
 /// The plan of a task: a base and fine-tunes of it in bf16, of `layers` layers each; slerp takes one of the fine-tunes.
@@ -46,11 +77,10 @@ pub fn models(layers: u64) -> [Made; 3] {
 /// # Errors
 /// None that is known: what plans any merge says so.
 pub fn plan(task: usize, layers: u64) -> Result<Plan, PlanError> {
-    let recipe = recipe::check(&recipe_of(TASKS[task]), &method::infos()).recipe.unwrap_or_default();
-    let models = MODELS.map(|name| model(name, layers));
+    let recipe = recipe::check(RECIPES[task], &method::infos()).recipe.unwrap_or_default();
     let mut binding = BTreeMap::new();
     binding.extend((0..).zip(MODELS).map(|(model, name)| (name.to_owned(), model)));
-    plan::plan(&recipe, &models, &binding, &BTreeMap::new(), &PlanOptions::default())
+    plan::plan(&recipe, &vec![model(layers); MODELS.len()], &binding, &BTreeMap::new(), &PlanOptions::default())
 }
 
 /// The weights of a plan's inputs.
@@ -58,25 +88,8 @@ pub fn sources(plan: &Plan, models: &[Made]) -> Vec<Vec<Made>> {
     plan.inputs.iter().map(|input| models.get(input.model).cloned().into_iter().collect()).collect()
 }
 
-/// The recipe of a task.
-fn recipe_of(task: &str) -> String {
-    let (method, tuned, shared, each) = match task {
-        "linear" => (task, &MODELS[..], "", "{weight: 0.3}"),
-        "slerp" => (task, &MODELS[..2], "parameters: {t: 0.4}\n", "{}"),
-        "dare_ties" => (task, &MODELS[1..], "", "{weight: 0.5, density: 0.5}"),
-        _ => ("ties", &MODELS[1..], "", "{weight: 0.5, density: 0.5}"),
-    };
-    let base = if method == "linear" { "" } else { "base_model: base\n" };
-    let inputs: String = tuned.iter().map(|name| format!("  - {{model: {name}, parameters: {each}}}\n")).collect();
-    format!("merge_method: {method}\n{base}{shared}models:\n{inputs}dtype: bfloat16\n")
-}
-
-fn layer_bytes() -> u64 {
-    (MATRIX[0] + 1) * MATRIX[1] * DType::BF16.size()
-}
-
-/// A model as if its file had been opened: no header stands before the weights.
-fn model(name: &str, layers: u64) -> Model {
+/// Any of the models, as if its file had been opened: no header stands before the weights.
+fn model(layers: u64) -> Model {
     let mut tensors = BTreeMap::new();
     let mut offset = 0;
     for layer in 0..layers {
@@ -88,7 +101,7 @@ fn model(name: &str, layers: u64) -> Model {
         }
     }
     Model {
-        name: name.to_owned(),
+        name: String::new(),
         weight_files: vec![WeightFile { name: "model.safetensors".to_owned(), len: offset }],
         tensors,
         config: None,

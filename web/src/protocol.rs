@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use merge_studio::gauge::Row;
 pub use merge_studio::kernel::{BackendError, BackendKind};
 use merge_studio::model::{Model, ModelError};
 use merge_studio::output::{FilesNotice, SmallFilesError};
@@ -72,6 +73,13 @@ pub enum Request {
     Cancel,
     /// Remove the finished result.
     Discard,
+    /// Measure how fast this device merges. All compute workers are there by then, and no merge runs; ending them ends it.
+    Gauge {
+        /// Names it.
+        number: u32,
+        /// Layers of the made-up models.
+        layers: u64,
+    },
 }
 
 /// What the workers tell the page.
@@ -149,6 +157,13 @@ pub enum Event {
     },
     /// The merge was cancelled; what it wrote is being removed, before anything else is done.
     Cancelled,
+    /// How far the measuring is; sent with every figure.
+    Gauge {
+        /// Which one.
+        number: u32,
+        /// What is known.
+        gauged: Gauged,
+    },
     /// What becomes of the GGUF file that was asked for.
     Gguf(GgufEvent),
     /// A worker died of a fault in Merge Studio and was replaced. Models stay open; a running merge fails beside this.
@@ -156,6 +171,17 @@ pub enum Event {
         /// The panic's message and place.
         message: String,
     },
+}
+
+/// What is known of how fast this device merges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gauged {
+    /// One a backend; none until it has begun.
+    pub rows: Vec<Row>,
+    /// Whether it is over.
+    pub over: bool,
+    /// Why, if it ended early.
+    pub why: Option<String>,
 }
 
 /// Where results are kept until they are downloaded.

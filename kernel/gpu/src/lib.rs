@@ -39,8 +39,8 @@ use std::collections::VecDeque;
 use device::{Device, Pending};
 use layout::BINS;
 use merge_studio_kernel::{
-    Backend, BackendKind, Float, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query,
-    TieHunt,
+    Backend, BackendError, BackendKind, Float, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass,
+    Power, Query, TieHunt,
 };
 use work::{Part, Work};
 
@@ -142,29 +142,26 @@ impl Gpu {
                     flight.push_back((part, pending));
                 }
                 if flight.len() >= work.most_in_flight() {
-                    self.land(&mut flight, pass, work).await?;
+                    self.land(&mut flight, work).await?.into_iter().for_each(|values| pass.put(values));
                 }
             }
         }
         while !flight.is_empty() {
-            self.land(&mut flight, pass, work).await?;
+            self.land(&mut flight, work).await?.into_iter().for_each(|values| pass.put(values));
         }
         Ok(())
     }
 
-    /// Waits for the part that was sent first.
-    async fn land<P: Pass>(
+    /// Waits for the part that was sent first; gives the values that it merged. Knows no pass, so that it is compiled once for all.
+    async fn land(
         &mut self,
         flight: &mut VecDeque<(Part, Pending)>,
-        pass: &mut P,
         work: &mut dyn Work,
-    ) -> Result<(), P::Error> {
-        if let Some((part, pending)) = flight.pop_front()
-            && let Some(values) = self.device.land(pending, |results| work.take(&part, results)).await?
-        {
-            pass.put(values);
+    ) -> Result<Option<Vec<u8>>, BackendError> {
+        match flight.pop_front() {
+            Some((part, pending)) => self.device.land(pending, |results| work.take(&part, results)).await,
+            None => Ok(None),
         }
-        Ok(())
     }
 }
 

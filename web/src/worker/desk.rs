@@ -18,6 +18,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, File, MessageEvent, MessagePort};
 
 use super::finish::Finished;
+use super::gauge::Gauge;
 use super::merge::Merge;
 use super::stages::{Stages, Step};
 use super::state::{Compute, Gpu, State};
@@ -26,7 +27,7 @@ use crate::io::{OutputError, Store, WebFile, short_of};
 use crate::protocol::{
     Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
 };
-use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
+use crate::wire::{self, FromCompute, How, ToCompute, ToDesk, words};
 
 /// What is done one after another.
 enum Task {
@@ -55,7 +56,7 @@ pub(super) fn start(session: String, workers: u32) {
             folders: Vec::new(),
             tokenizers: BTreeMap::new(),
             latest: None,
-            computes: BTreeMap::new(),
+            computes: Vec::new(),
             gpu: Gpu { state: GpuState::Probing, probing: false },
             merges: 0,
             run_on: RunOn::Auto,
@@ -64,6 +65,7 @@ pub(super) fn start(session: String, workers: u32) {
             small: Vec::new(),
             sources: Array::new(),
             finished: None,
+            gauge: None,
         }),
         line: RefCell::default(),
         busy: Cell::new(true),
@@ -87,6 +89,7 @@ impl Desk {
             ToDesk::Dismissed => self.dismiss(),
             ToDesk::Died { number, why } => {
                 self.state.borrow_mut().forget(number);
+                self.state.borrow_mut().stop_gauge(why.clone()).iter().for_each(say);
                 self.fail(MergeError::WorkerDied(why));
             }
             ToDesk::Request(request) => self.stand_in_line(Task::Request(request, beside)),
@@ -133,6 +136,10 @@ impl Desk {
             Request::Discard => {
                 self.state.borrow_mut().finished = None;
                 self.store().clear().await;
+            }
+            Request::Gauge { number, layers } => {
+                self.state.borrow_mut().gauge = Some(Gauge::new(number, layers));
+                self.hand_out();
             }
         }
     }
@@ -187,7 +194,7 @@ impl Desk {
         let prepared = {
             let mut state = self.state.borrow_mut();
             state.finished = None;
-            for compute in state.computes.values_mut() {
+            for compute in &mut state.computes {
                 compute.hashing = None;
             }
             state.merges += 1;
@@ -271,8 +278,8 @@ impl Desk {
         self.progress();
         {
             let state = self.state.borrow();
-            for number in state.computes.keys() {
-                state.prepare_compute(*number);
+            for compute in &state.computes {
+                state.prepare_compute(compute);
             }
         }
         self.hand_out();
@@ -322,10 +329,13 @@ impl Desk {
     /// Gives every worker that has nothing to do a job, or a file to hash.
     fn hand_out(&self) {
         let mut state = self.state.borrow_mut();
+        if state.gauge.is_some() {
+            return state.gauge_on().iter().for_each(say);
+        }
         let State { computes, merge, finished, gpu, .. } = &mut *state;
-        for (number, compute) in computes.iter_mut().filter(|(_, compute)| !(compute.gpu && gpu.probing)) {
-            if let Some(job) = merge.as_mut().and_then(|merge| merge.next(*number, compute.gpu)) {
-                wire::post(&compute.port, &ToCompute::Run { job }, None, None);
+        for compute in computes.iter_mut().filter(|compute| !(compute.gpu && gpu.probing)) {
+            if let Some(job) = merge.as_mut().and_then(|merge| merge.next(compute.number, compute.gpu)) {
+                wire::post(&compute.port, &ToCompute::Run { job, how: How::Make }, None, None);
             } else if merge.is_none()
                 && compute.hashing.is_none()
                 && let Some((merge, file, blob)) = finished.as_mut().and_then(Finished::next)
@@ -346,9 +356,10 @@ impl Desk {
         port.set_onmessage(Some(handler.unchecked_ref()));
         {
             let mut state = self.state.borrow_mut();
-            state.computes.insert(number, Compute { port, gpu, hashing: None });
+            let compute = Compute { number, port, gpu, hashing: None };
             state.gpu.probing |= gpu;
-            state.prepare_compute(number);
+            state.prepare_compute(&compute);
+            state.computes.push(compute);
         }
         self.tell_workers();
         self.hand_out();
@@ -362,7 +373,8 @@ impl Desk {
     /// Forgets every compute worker: the page has ended them.
     fn dismiss(&self) {
         let mut state = self.state.borrow_mut();
-        let numbers: Vec<u32> = state.computes.keys().copied().collect();
+        state.gauge = None;
+        let numbers: Vec<u32> = state.computes.iter().map(|compute| compute.number).collect();
         for number in numbers {
             state.forget(number);
         }
@@ -382,14 +394,14 @@ impl Desk {
                 }
                 self.progress();
             }
-            FromCompute::Done { merge, job, report, memory } if running == Some(merge) => {
+            FromCompute::Done { merge, job, report, memory, .. } if running == Some(merge) => {
                 self.done(worker, job, report, memory);
             }
             FromCompute::Failed { merge, error } if running == Some(merge) => self.fail(MergeError::Run(error)),
             FromCompute::Hashed { merge, file, sha256 } => {
                 let events = {
                     let mut state = self.state.borrow_mut();
-                    if let Some(compute) = state.computes.get_mut(&worker) {
+                    if let Some(compute) = state.computes.iter_mut().find(|compute| compute.number == worker) {
                         compute.hashing = None;
                     }
                     state.finished.as_mut().map_or_else(Vec::new, |finished| finished.hashed(merge, file, sha256))
@@ -397,11 +409,8 @@ impl Desk {
                 events.iter().for_each(say);
                 self.hand_out();
             }
-            // From a merge that was cancelled or failed.
-            FromCompute::Window { .. }
-            | FromCompute::Working { .. }
-            | FromCompute::Done { .. }
-            | FromCompute::Failed { .. } => {}
+            // Of a measurement, or from a merge that was cancelled or failed.
+            message => self.state.borrow_mut().gauged(worker, message).iter().for_each(say),
         }
     }
 
@@ -432,7 +441,7 @@ impl Desk {
         let Some(output) = &mut merge.output else { return };
         match output.write(file, offset, bytes) {
             Ok(()) => {
-                if let Some(compute) = computes.get(&worker) {
+                if let Some(compute) = computes.iter().find(|compute| compute.number == worker) {
                     wire::post(&compute.port, &ToCompute::Ack { bytes: bytes.length().into() }, None, None);
                 }
             }

@@ -1,6 +1,6 @@
 //! A merge on its way, as the desk sees it: who does what, what is written, what is reported. It sends no message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
@@ -108,6 +108,15 @@ struct Hand {
     memory: Option<u64>,
 }
 
+/// What a worker has in hand; nothing yet, if it is new.
+fn hand_of(hands: &mut Vec<(u32, Hand)>, worker: u32) -> &mut Hand {
+    let at = hands.iter().position(|(number, _)| *number == worker).unwrap_or_else(|| {
+        hands.push((worker, Hand::default()));
+        hands.len() - 1
+    });
+    &mut hands[at].1
+}
+
 /// The running merge.
 pub(super) struct Merge {
     pub(super) number: u32,
@@ -118,8 +127,8 @@ pub(super) struct Merge {
     pub(super) gpu: bool,
     for_gpu: VecDeque<Vec<usize>>,
     for_cpu: VecDeque<Vec<usize>>,
-    /// By the workers' numbers.
-    hands: BTreeMap<u32, Hand>,
+    /// With the workers' numbers.
+    hands: Vec<(u32, Hand)>,
     reports: Vec<Option<JobReport>>,
     bytes_done: u64,
     pub(super) started: f64,
@@ -162,7 +171,7 @@ impl Merge {
             gpu,
             for_gpu: gpus,
             for_cpu: cpus,
-            hands: BTreeMap::new(),
+            hands: Vec::new(),
             bytes_done: 0,
             started,
             told: 0.0,
@@ -175,7 +184,7 @@ impl Merge {
 
     /// The next job for a worker that has none.
     pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
-        let hand = self.hands.entry(worker).or_default();
+        let hand = hand_of(&mut self.hands, worker);
         if hand.at.is_some() {
             return None;
         }
@@ -193,19 +202,19 @@ impl Merge {
         self.gpu = false;
         self.for_cpu.append(&mut self.for_gpu);
         // What is left of the batch of the worker that had it is shared out, too.
-        for Hand { batch, .. } in self.hands.values_mut() {
+        for (_, Hand { batch, .. }) in &mut self.hands {
             self.for_cpu.extend((!batch.is_empty()).then(|| batch.drain(..).collect()));
         }
     }
 
     /// Notes how far a worker is.
     pub(super) fn working(&mut self, worker: u32, job: usize, share: f64) {
-        self.hands.entry(worker).or_default().at = Some((job, share));
+        hand_of(&mut self.hands, worker).at = Some((job, share));
     }
 
     /// Notes a finished job; true when it was the last one.
     pub(super) fn done(&mut self, worker: u32, job: usize, report: JobReport, memory: u64) -> bool {
-        let hand = self.hands.entry(worker).or_default();
+        let hand = hand_of(&mut self.hands, worker);
         (hand.at, hand.memory) = (None, Some(memory));
         if let Some(slot) = self.reports.get_mut(job)
             && slot.is_none()
@@ -237,7 +246,7 @@ impl Merge {
             return None;
         }
         self.told = now;
-        let under_way = || self.hands.values().filter_map(|hand| hand.at);
+        let under_way = || self.hands.iter().filter_map(|(_, hand)| hand.at);
         let parts = under_way().map(|(job, share)| self.plan.jobs.get(job).map_or(0.0, |job| job.len as f64 * share));
         let bytes = self.bytes_done as f64 + parts.sum::<f64>();
         self.pace.push_back((now, bytes));
@@ -290,7 +299,7 @@ impl Merge {
                 .map(|(job, report)| (job.name.clone(), report.as_ref().and_then(|report| report.backend)))
                 .collect(),
             largest_allocation: reports().map(|report| report.largest_allocation).max().unwrap_or(0),
-            wasm_memory: self.hands.values().filter_map(|hand| hand.memory).collect(),
+            wasm_memory: self.hands.iter().filter_map(|(_, hand)| hand.memory).collect(),
             notices: self.notices.clone(),
         }
     }

@@ -115,9 +115,12 @@ fn gram(models: u64, dtype: Float, space: Space, groups: Groups) -> Work {
 fn norms() -> Work {
     let models = Models::new(3, Float::BF16);
     let (mut cpu, mut norms) = (Cpu::default(), [Norms::default(); 2]);
+    let mut stream = 0;
     Box::new(move || {
         let frame = Frame::new(Precision::F32, DELTAS);
-        let masks = [COIN; 2];
+        // Coins of their own each time: the backend remembers those it has tossed.
+        stream += 1;
+        let masks = [0, 1].map(|term| Mask::Coin(Coin { key: [1, 2], stream: [stream, term], threshold: 1 << 31 }));
         models.each(|window| {
             block_on(cpu.norms(&frame, Power::One, &masks, &mut window.alone(), &mut norms)).expect(DECLINES);
         });

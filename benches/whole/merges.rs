@@ -161,11 +161,18 @@ pub fn growth(place: &Place, runs: u32) -> anyhow::Result<()> {
     // Which other case each is times how large, and how many times its memory it may take.
     let growth = [None, Some((0, 2.0, Some(MEMORY))), None, Some((2, 2.0, None)), Some((2, 4.0, None))];
     let mut measured: Vec<Vec<Merged>> = cases.iter().map(|_| Vec::new()).collect();
+    let mut copied = [Vec::new(), Vec::new()];
     for round in 0..=runs {
         eprintln!("Growth, round {round} of {runs}");
+        for (models, copied) in [&small, &grown].into_iter().zip(&mut copied) {
+            let copy = copy(place, models)?.seconds;
+            // The first only reads the files into the system's memory.
+            if round > 0 {
+                copied.push(copy);
+            }
+        }
         for ((_, models, recipe), measured) in cases.iter().zip(&mut measured) {
             let merged = place.merge(models, recipe)?;
-            // The first only reads the files into the system's memory.
             if round > 0 {
                 measured.push(merged);
             }
@@ -173,6 +180,8 @@ pub fn growth(place: &Place, runs: u32) -> anyhow::Result<()> {
     }
     println!("| growth | seconds | × | bar | processor, s | peak, MB | × | bar |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    println!("| the copy | {} | 1 | | | | | |", spread(&copied[0]));
+    println!("| the copy, 2 × the bytes | {} | {:.2} | | | | | |", spread(&copied[1]), ratio(&copied[1], &copied[0]));
     for (((name, ..), runs), growth) in cases.iter().zip(&measured).zip(growth) {
         let (times, peak) = (seconds(runs), median(&peaks(runs)));
         let processor = median(&column(runs, |run| run.taken.processor_seconds));
@@ -190,7 +199,10 @@ pub fn growth(place: &Place, runs: u32) -> anyhow::Result<()> {
             memory.map_or(format!("{more:.2} |"), |bar| format!("{} | {bar}", barred(more, 2, bar))),
         );
     }
-    println!();
+    println!(
+        "\nWhere the system has no free memory it makes room for what is written, and that costs more than twice for twice the bytes: \
+         the copy shows it.\n"
+    );
     Ok(())
 }
 

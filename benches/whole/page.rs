@@ -53,9 +53,9 @@ pub fn measure(place: &Place, models: &Models, runs: u32, dist: &Path) -> anyhow
         );
     }
     println!(
-        "\nFrom the click on Merge until the zip can be downloaded, SHA-256 and all, in a new headless browser without WebGPU each time. \
-         The command line's seconds are the whole process's, less fsync and SHA-256. The tab's peak is its process's resident \
-         memory, the browser's libraries included.\n"
+        "\nFrom the click on Merge until the zip can be downloaded, in a new headless browser without WebGPU each time; flush and SHA-256 \
+         come after that. The command line's seconds are the whole process's, less fsync and SHA-256. The tab's peak is its process's \
+         resident memory, the browser's libraries included.\n"
     );
     Ok(())
 }

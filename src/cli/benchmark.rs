@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use merge_studio::gauge::{self, Beside, Kept, Made, Row, TASKS, Timed};
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
-use merge_studio::run::{self, Bench, JobReport, Limits, RunError};
+use merge_studio::run::{self, Bench, JobReport, RunError};
 
 use super::failure::Failure;
 use super::workers::{has_gpu, limits};
@@ -28,7 +28,7 @@ pub(super) fn benchmark(threads: usize, layers: u64, json: bool) -> Result<(), F
         let json = serde_json::to_string_pretty(&rows).context("the figures").map_err(Failure::Merge)?;
         println!("{json}");
     } else {
-        print!("{}", gauge::markdown(&rows));
+        print!("{}", gauge::markdown(&gauge::table(&rows)));
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ fn measure(mut row: Row, benches: &mut [Bench], models: &[Made], layers: u64) ->
 
 /// One round of a task.
 fn round(timed: &Timed, row: &Row, sources: &[Vec<Made>], benches: &mut [Bench]) -> Result<Vec<Done>, RunError> {
-    let limits = &limits(benches.len());
+    let threads = benches.len();
     let (tensors, next, done) = (timed.tensors(row.backend), AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for bench in benches {
@@ -94,7 +94,7 @@ fn round(timed: &Timed, row: &Row, sources: &[Vec<Made>], benches: &mut [Bench])
                     if job >= tensors {
                         break;
                     }
-                    let one = pollster::block_on(tensor(timed, job, sources, bench, limits));
+                    let one = pollster::block_on(tensor(timed, job, sources, bench, threads));
                     done.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             });
@@ -109,9 +109,10 @@ async fn tensor(
     job: usize,
     sources: &[Vec<Made>],
     bench: &mut Bench,
-    limits: &Limits,
+    threads: usize,
 ) -> Result<Done, RunError> {
     let plan = &timed.plan;
+    let limits = &limits(&plan.jobs[job], threads, bench);
     if timed.is_copy() {
         return gauge::copy(plan, job, sources, bench, limits.window).await.map(|()| Done::default());
     }

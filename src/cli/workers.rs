@@ -8,16 +8,17 @@ use std::thread;
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
 use merge_studio::kernel::{BackendKind, GpuCounters};
-use merge_studio::plan::Plan;
+use merge_studio::plan::{Job, Plan};
 use merge_studio::run::{self, Bench, JobReport, Limits, RunError};
 use serde::Serialize;
 
 use super::files::{FileSource, STOP, WeightFiles};
 use super::progress::Progress;
 
-/// Raw inputs that all threads together keep between passes.
+/// Inputs that all threads together keep between passes, where to get them again costs more than to keep them: a GPU has them,
+/// or they are put together. What is read from a file comes again from the system's memory, and a thread that keeps nothing of it is as fast.
 const KEEP: u64 = 128 << 20;
-/// The most that one of them keeps.
+/// The most that one thread keeps.
 const KEEP_EACH: u64 = 32 << 20;
 
 /// What was done, by whom.
@@ -73,7 +74,8 @@ pub(super) struct Crew<'a> {
     sources: &'a [Vec<&'a FileSource>],
     files: &'a WeightFiles,
     progress: &'a Progress,
-    limits: Limits,
+    /// How many are at work, if all are.
+    threads: usize,
     batches: Vec<Vec<usize>>,
     next: AtomicUsize,
     tally: Mutex<Tally>,
@@ -93,7 +95,7 @@ impl<'a> Crew<'a> {
             sources,
             files,
             progress,
-            limits: limits(threads),
+            threads,
             batches: run::batches(plan, threads),
             next: AtomicUsize::new(0),
             tally: Mutex::default(),
@@ -177,16 +179,19 @@ impl<'a> Crew<'a> {
             count_to((share as u64).min(bytes));
         };
         let mut sink = self.files;
-        let work = run::job(self.plan, job, self.sources, bench, &self.limits, &mut sink, &mut watch);
+        let limits = limits(&self.plan.jobs[job], self.threads, bench);
+        let work = run::job(self.plan, job, self.sources, bench, &limits, &mut sink, &mut watch);
         let report = pollster::block_on(work)?;
         count_to(bytes);
         Ok(report)
     }
 }
 
-/// What each of `threads` threads may hold.
-pub(super) fn limits(threads: usize) -> Limits {
-    Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() }
+/// What one of `threads` threads may hold for a job.
+pub(super) fn limits(job: &Job, threads: usize, bench: &Bench) -> Limits {
+    let made = job.sources.iter().any(|source| source.assembly.is_some());
+    let keep = if made || has_gpu(bench) { KEEP_EACH.min(KEEP / threads as u64) } else { 0 };
+    Limits { keep, ..Limits::default() }
 }
 
 /// Bytes of the job's sources.

@@ -28,7 +28,7 @@ pub struct Timed {
 }
 
 /// What was measured of one task on one backend.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figure {
     /// Bytes of inputs and of the output a second, both once however often they were passed over: the median of the rounds.
     pub rate: f64,
@@ -56,7 +56,7 @@ pub struct Beside {
 }
 
 /// A backend and what was measured on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// Which.
     pub backend: BackendKind,
@@ -175,9 +175,8 @@ impl Row {
     }
 
     /// What there is to say of a task: GB/s (10⁹ bytes a second), the share of the plain copy, and of a GPU whether its bytes are the CPU's, and how
-    /// many went up and came down for each byte of output; empty where it was not measured.
-    pub fn words(&self, task: usize) -> Vec<String> {
-        let Some(figure) = self.figures.get(task) else { return Vec::new() };
+    /// many went up and came down for each byte of output.
+    fn words(&self, task: usize, figure: &Figure) -> Vec<String> {
         // Three digits of what is small: the last of 0.004 is as good as that of 4.21.
         let mut words = vec![format!("{:.*} GB/s", if figure.rate < 1e9 { 3 } else { 2 }, figure.rate / 1e9)];
         if task > 0 {
@@ -206,18 +205,34 @@ impl Row {
     }
 }
 
-/// The rows as a table in Markdown.
-pub fn markdown(rows: &[Row]) -> String {
-    let mut table = "| device | task | figures |\n| --- | --- | --- |\n".to_owned();
-    for row in rows {
-        for (task, name) in TASKS.iter().enumerate().take(row.figures.len()) {
-            table += &format!("| {} | {name} | {} |\n", row.title(), row.words(task).join("; "));
+/// The rows as a table, a task a line and a backend a column, so that they stand side by side on a phone, too: heads first, the lines of a cell
+/// parted by line breaks, a dash where nothing was measured.
+pub fn table(rows: &[Row]) -> Vec<Vec<String>> {
+    let mut table = vec![vec!["task".to_owned()]];
+    table[0].extend(rows.iter().map(Row::title));
+    for (at, task) in TASKS.iter().enumerate() {
+        let mut line = vec![(*task).to_owned()];
+        for row in rows {
+            line.push(match row.figures.get(at) {
+                Some(figure) => row.words(at, figure).join("\n"),
+                None => row.failed.clone().filter(|_| at == row.figures.len()).unwrap_or_else(|| "–".to_owned()),
+            });
         }
-        if let Some(why) = &row.failed {
-            table += &format!("| {} | {why} | |\n", row.title());
-        }
+        table.push(line);
     }
     table
+}
+
+/// A table in Markdown.
+pub fn markdown(table: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (at, line) in table.iter().enumerate() {
+        text += &format!("| {} |\n", line.join(" | ").replace('\n', "; "));
+        if at == 0 {
+            text += &format!("|{}\n", " --- |".repeat(line.len()));
+        }
+    }
+    text
 }
 
 impl std::fmt::Display for Beside {

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use copy::copy;
-pub use figures::{Beside, Figure, Row, Timed, markdown};
+pub use figures::{Beside, Figure, Row, Timed, markdown, table};
 pub use kept::Kept;
 pub use made::Made;
 

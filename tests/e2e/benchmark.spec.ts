@@ -61,7 +61,8 @@ test("every task is measured on the CPU, and on the GPU or why there is none is 
   await expect(benchmark.dialog.getByRole("status")).toHaveText("Results copied.");
   const copied = await page.evaluate(() => navigator.clipboard.readText());
   expect(copied).toMatch(/^Merge Studio \d+\.\d+\.\d+ · Mozilla/);
-  expect(copied).toMatch(/\| CPU · \d+ workers? \| dare_ties \| [\d.]+ GB\/s; [\d.]+ % of the copy \|/);
+  expect(copied).toMatch(/\| task \| CPU · \d+ workers? \|/);
+  expect(copied).toMatch(/\| dare_ties \| [\d.]+ GB\/s; [\d.]+ % of the copy \|/);
   const none = benchmark.dialog.getByText(/^GPU: This browser has /);
   if (info.project.name === "webgpu") {
     expect(heads[2]).toMatch(/^GPU · .*SwiftShader/i);
@@ -74,7 +75,7 @@ test("every task is measured on the CPU, and on the GPU or why there is none is 
       expect(cell).toMatch(/↑ [23]\.\d\d ↓ 1\.\d\d, \d+ submissions/);
       expect(cell).not.toContain("made on the CPU");
     }
-    expect(copied).toMatch(/\| GPU · .*\| ties \| .*same bytes/);
+    expect(copied).toMatch(/\| ties \| .*same bytes/);
   } else {
     expect(heads.length).toBe(2 + TASKS.length);
     await expect(none).toBeVisible();
@@ -135,7 +136,7 @@ test("a GPU that is lost ends its column with a word, and the CPU's stays", asyn
   const benchmark = new Benchmark(page);
   await studio.open(`./${SMALL}&inject=gpu-loss`);
   await benchmark.measure();
-  await expect(benchmark.dialog.getByText(/^It stopped early: [^]*lost/)).toBeVisible();
+  expect((await benchmark.column(2))[1]).toMatch(/lost/);
   expectFigures(await benchmark.column(1));
 });
 

@@ -31,9 +31,11 @@ test("every merged tensor is made by the backend that was chosen", async ({ page
   if (info.project.name === "webgpu") {
     expect(gpu).toBeGreaterThan(10);
     expect(cpu).toBe(0);
+    expect(report.gpu.dispatches).toBeGreaterThan(10);
   } else {
     expect(cpu).toBeGreaterThan(10);
     expect(gpu).toBe(0);
+    expect(report.gpu.dispatches).toBe(0);
   }
   expect(report.largest_allocation).toBeLessThan(128 * 2 ** 20);
 });

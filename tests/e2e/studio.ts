@@ -11,6 +11,7 @@ export interface Report {
   read: number;
   written: number;
   tensors: Made[];
+  gpu: { passes: number; bytes_up: number; bytes_down: number; dispatches: number; submissions: number; readbacks: number };
   largest_allocation: number;
   wasm_memory: number[];
   notices: unknown[];

@@ -134,7 +134,7 @@ impl Bridge {
     /// The result before it is gone from now on.
     pub fn merge(&self, token: PlanToken, run_on: RunOn) {
         self.0.merging.set(true);
-        self.forget_result();
+        self.0.forget_result();
         self.0.send(Request::Merge { token, run_on });
         self.0.crew.call_everyone();
     }
@@ -151,7 +151,7 @@ impl Bridge {
 
     /// Removes the finished result from disk. Not answered.
     pub fn discard(&self) {
-        self.forget_result();
+        self.0.forget_result();
         self.0.send(Request::Discard);
     }
 
@@ -168,12 +168,6 @@ impl Bridge {
         if self.0.gauge.take().is_some() {
             self.0.start_over();
         }
-    }
-
-    /// The result is gone from now on, and all that was made of it.
-    fn forget_result(&self) {
-        self.forget_gguf();
-        self.0.result.borrow_mut().clear();
     }
 
     /// Writes the finished result, called `name`, as one GGUF file; whatever was written so before goes. Answered by
@@ -199,8 +193,7 @@ impl Bridge {
 
     /// The GGUF file is no longer wanted, whole or not. Not answered.
     pub fn forget_gguf(&self) {
-        self.0.gguf.replace(None);
-        self.0.scribe.replace(None);
+        self.0.forget_gguf();
     }
 
     /// The GGUF file, once it is whole.
@@ -253,6 +246,17 @@ impl Inner {
         self.crew.tell_desk(ToDesk::Request(request), None, None);
     }
 
+    /// The result is gone from now on, and all that was made of it.
+    fn forget_result(&self) {
+        self.forget_gguf();
+        self.result.borrow_mut().clear();
+    }
+
+    fn forget_gguf(&self) {
+        self.gguf.replace(None);
+        self.scribe.replace(None);
+    }
+
     fn send_open(&self, id: ModelId, name: &str, paths: &[String], files: &Array) {
         let request = Request::Open { id, name: name.to_owned(), paths: paths.to_vec() };
         self.crew.tell_desk(ToDesk::Request(request), Some(files.clone().into()), None);
@@ -266,7 +270,11 @@ impl Inner {
                     self.crew.call_first();
                     return;
                 }
-                Event::Progress(_) | Event::Notice(_) | Event::Finished { .. } | Event::MergeFailed { .. } => return,
+                Event::Progress(_)
+                | Event::Notice(_)
+                | Event::Finished { .. }
+                | Event::MergeStopping
+                | Event::MergeFailed { .. } => return,
                 _ => {}
             }
         }
@@ -277,16 +285,22 @@ impl Inner {
                 self.result.replace(files.iter().cloned().zip(blobs).collect());
                 expose(report);
             }
-            Event::MergeFailed { .. } => {
-                self.merging.set(false);
+            // A merge may come next: its workers need not be waited for then.
+            Event::Planned { .. } => self.crew.call_everyone(),
+            Event::MergeStopping => {
                 // They may be deep in a tensor that nobody wants any more.
                 self.start_over();
+                return;
             }
             Event::Gauge { number, .. } if self.gauge.get() != Some(*number) => return,
             Event::Gauge { gauged: Gauged { over: true, .. }, .. } => {
                 self.gauge.set(None);
                 // What they took is given back with them.
                 self.start_over();
+            }
+            Event::MergeFailed { .. } => {
+                self.merging.set(false);
+                self.forget_result();
             }
             _ => {}
         }
@@ -330,7 +344,7 @@ impl Inner {
                 }
                 self.crew.call_first();
                 if let Some(number) = self.gauge.take() {
-                    let gauged = Gauged { rows: Vec::new(), over: true, why: Some(message.clone()) };
+                    let gauged = Gauged { over: true, why: Some(message.clone()), ..Gauged::default() };
                     self.on_event.emit(Event::Gauge { number, gauged });
                 }
                 if self.merging.replace(false) {

@@ -59,7 +59,7 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts the desk and the compute worker that tries WebGPU; the others come with the first merge.
+    /// Starts the desk and the compute worker that tries WebGPU; the others come with the first plan that can be run.
     pub fn start(on_message: impl Fn(Event, JsValue) + 'static, on_death: impl Fn(Who, String) + 'static) -> Self {
         let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
         let crew = Self {

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use merge_studio::gauge::Row;
-pub use merge_studio::kernel::{BackendError, BackendKind};
+pub use merge_studio::kernel::{BackendError, BackendKind, GpuCounters};
 use merge_studio::model::{Model, ModelError};
 use merge_studio::output::{FilesNotice, SmallFilesError};
 use merge_studio::plan::{Plan, PlanError, PlanOptions};
@@ -131,7 +130,8 @@ pub enum Event {
     Progress(Progress),
     /// Something a person should know happened; the merge goes on.
     Notice(RunNotice),
-    /// The result is whole, flushed and published. Its files are had from the bridge.
+    /// The result is whole and published. Its files are had from the bridge. [`Event::MergeFailed`] may follow, if the disk does not
+    /// keep what was written.
     Finished {
         /// Every file of the output folder, weights first.
         files: Vec<ResultFile>,
@@ -150,6 +150,9 @@ pub enum Event {
         /// What a share link carries: the hash of the merged weights. `None` unless the CPU made every tensor.
         output: Option<String>,
     },
+    /// The merge cannot go on: its workers are to be ended, wherever they are, so that what they wrote can be removed.
+    /// [`Event::MergeFailed`] follows.
+    MergeStopping,
     /// The merge stopped; what it wrote was removed.
     MergeFailed {
         /// Why.
@@ -176,8 +179,12 @@ pub enum Event {
 /// What is known of how fast this device merges.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gauged {
-    /// One a backend; none until it has begun.
-    pub rows: Vec<Row>,
+    /// What was measured, as `merge_studio::gauge` tabulates it; empty until it has begun.
+    pub table: Vec<Vec<String>>,
+    /// Figures that are known.
+    pub done: usize,
+    /// How many there will be.
+    pub all: usize,
     /// Whether it is over.
     pub over: bool,
     /// Why, if it ended early.
@@ -325,6 +332,8 @@ pub struct Report {
     pub written: u64,
     /// Which backend made each tensor, in the plan's order; `None` for copies.
     pub tensors: Vec<(String, Option<BackendKind>)>,
+    /// What the GPU did.
+    pub gpu: GpuCounters,
     /// The largest single allocation that the engine made, in bytes.
     pub largest_allocation: u64,
     /// Bytes of wasm memory of each compute worker that took part, at its end.

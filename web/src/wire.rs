@@ -4,7 +4,7 @@
 //! buffer). Not JSON, whose readers of these types were a fifth of the page's program. Both sides are one compiled module,
 //! so that they always agree; a scribe is another one, which is found by the hash that its build gave it.
 
-use js_sys::{Array, Uint8Array};
+use js_sys::{Array, Promise, Uint8Array};
 use merge_studio::gauge::Beside;
 use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::Plan;
@@ -12,6 +12,7 @@ use merge_studio::run::{JobReport, Limits, RunError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{DedicatedWorkerGlobalScope, MessagePort, Worker};
 
 use crate::protocol::{GpuState, Request};
@@ -88,7 +89,8 @@ pub enum ToDesk {
 /// From the desk to a compute worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToCompute {
-    /// A merge begins: its plan, and beside it the weight files, an array an input; none where the weights are made up.
+    /// A merge begins: its plan, and beside it the weight files, an array an input, and the files to write to, if they are shared. Nothing is
+    /// beside it where the weights are made up.
     Prepare {
         /// Names the merge.
         merge: u32,
@@ -99,6 +101,8 @@ pub enum ToCompute {
         /// Whether to use the GPU, if this worker has one.
         gpu: bool,
     },
+    /// The merge is over: the files are to be closed.
+    Over,
     /// Make one tensor.
     Run {
         /// Its index in the plan.
@@ -136,7 +140,7 @@ pub enum How {
 pub enum FromCompute {
     /// What became of the probe.
     Gpu(GpuState),
-    /// A finished window. Its buffer travels beside.
+    /// A finished window, where this worker does not write itself. Its buffer travels beside.
     Window {
         /// Names the merge.
         merge: u32,
@@ -171,6 +175,8 @@ pub enum FromCompute {
     Failed {
         /// Names the merge.
         merge: u32,
+        /// Its index in the plan.
+        job: usize,
         /// Why.
         error: RunError,
     },
@@ -260,6 +266,15 @@ pub fn parse<T: DeserializeOwned>(data: &JsValue) -> Option<(T, JsValue)> {
 /// This worker's global scope.
 pub fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
+}
+
+/// Waits for some milliseconds, and one turn of the event loop at least.
+pub async fn pause(milliseconds: i32) {
+    let promise = Promise::new(&mut |resolve, _| {
+        // Cannot fail: the handler is a function.
+        let _ = scope().set_timeout_with_callback_and_timeout_and_arguments_0(&resolve, milliseconds);
+    });
+    let _ = JsFuture::from(promise).await;
 }
 
 /// Tells the page that this worker listens. It sends nothing before: a message to a worker whose program is still loading would be lost.

@@ -112,8 +112,16 @@ impl Device {
         })
     }
 
-    pub(super) fn destroy(&self) {
-        self.inner.destroy();
+    /// Loses the device when it is called.
+    pub(super) fn breaker(&self) -> impl Fn() + use<> {
+        let device = self.inner.clone();
+        move || device.destroy()
+    }
+
+    /// Gives all memory back.
+    pub(super) fn rest(&mut self) {
+        self.held.clear();
+        self.pool.clear();
     }
 
     /// Sends a call. After [`BackendError::Lost`] every call ends so.
@@ -134,10 +142,7 @@ impl Device {
     pub(super) async fn land<T>(&mut self, pending: Pending, read: impl FnOnce(&[u8]) -> T) -> Result<T, BackendError> {
         let result = self.try_land(pending, read).await;
         match &result {
-            Err(BackendError::OutOfMemory) => {
-                self.held.clear();
-                self.pool.clear();
-            }
+            Err(BackendError::OutOfMemory) => self.rest(),
             Err(BackendError::Lost(message)) => {
                 remember(&self.loss, message.clone());
                 return Err(BackendError::Lost(self.lost().unwrap_or_default()));

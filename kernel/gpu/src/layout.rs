@@ -13,7 +13,7 @@ pub(super) const LANES: u32 = 4;
 pub const WORKGROUP: u32 = BLOCK as u32 / LANES;
 /// Counters of a histogram: those of the widest digit.
 pub(super) const BINS: u32 = 1 << 11;
-/// Blocks that one workgroup of a histogram counts before it adds its counters to everyone's.
+/// Blocks that one workgroup of a histogram counts before it adds its counters to everyone's: 16 bits hold all of their elements.
 pub(super) const BLOCKS_COUNTED: u32 = 16;
 
 /// Inputs and terms that are not zero must have at least this magnitude (2⁻⁸⁰, as bits): with coefficients from

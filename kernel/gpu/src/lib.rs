@@ -37,7 +37,6 @@ pub use shaders::Kernel;
 use std::collections::VecDeque;
 
 use device::{Device, Pending};
-use layout::BINS;
 use merge_studio_kernel::{
     Backend, BackendError, BackendKind, Float, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass,
     Power, Query, TieHunt,
@@ -112,9 +111,15 @@ impl Gpu {
         self.device.counters
     }
 
-    /// Loses the device, as a crashed driver would: every call from now on ends in [`BackendError::Lost`].
-    pub fn lose(&self) {
-        self.device.destroy();
+    /// Gives the memory back that is kept from call to call: for a host that has no more work for now.
+    pub fn rest(&mut self) {
+        self.device.rest();
+    }
+
+    /// Loses the device when it is called, in the middle of a pass, too, as a crashed driver would: everything from then on ends in
+    /// [`BackendError::Lost`].
+    pub fn breaker(&self) -> impl Fn() + use<> {
+        self.device.breaker()
     }
 }
 
@@ -213,9 +218,7 @@ impl Backend for Gpu {
     ) -> Result<(), P::Error> {
         let mut work = work::Digits::new(frame, queries)?;
         self.work(pass, &mut work).await?;
-        for (into, counts) in into.iter_mut().zip(work.counts.chunks_exact(BINS as usize)) {
-            into.counts.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
-        }
+        work.add_to(into);
         Ok(())
     }
 

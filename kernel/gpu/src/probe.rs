@@ -327,7 +327,8 @@ async fn norms(gpu: &mut Gpu) -> Outcome {
     Ok(norms == [Norms { all: ALL, kept: THREES }, Norms { all: ALL / 2.0, kept: 0.0 }])
 }
 
-/// The highest digit tells 0, 1, 2 and 3 apart by their exponents, the lowest finds nothing but zeros.
+/// The highest digit tells 0, 1, 2 and 3 apart, the lowest finds nothing but zeros; by their exponents alone 2 and 3 are the same, and 3
+/// has something below.
 async fn histogram(gpu: &mut Gpu) -> Outcome {
     let pattern = Pattern::new();
     let inputs = pattern.inputs();
@@ -337,6 +338,7 @@ async fn histogram(gpu: &mut Gpu) -> Outcome {
     let queries = [
         query(0, Digit { shift: 20, bits: 11, prefix: 0 }),
         query(1, Digit { shift: 10, bits: 10, prefix: u64::from(1.5_f32.to_bits()) >> 20 }),
+        query(0, Digit { shift: 23, bits: 8, prefix: 0 }),
     ];
     let mut found = queries.map(|query| Histogram::new(query.digit));
     gpu.histogram(&INPUTS, &queries, &mut window.alone(), &mut found).await?;
@@ -348,7 +350,10 @@ async fn histogram(gpu: &mut Gpu) -> Outcome {
     expected[(three >> 20) as usize] = 439;
     let mut halved = vec![0; 1 << 10];
     halved[0] = 439;
-    Ok(found.map(|histogram| histogram.counts) == [expected, halved])
+    let [wide, narrow, exponents] = found;
+    let alike = [&wide, &narrow].into_iter().all(|histogram| histogram.exact == histogram.counts);
+    let apart = exponents.counts[128] == 879 && exponents.exact[127..129] == [440, 440];
+    Ok(alike && apart && [wide.counts, narrow.counts] == [expected, halved])
 }
 
 /// Two of every seven elements are 3 or −3: the 299th and 300th are elements 1,043, the last of its quad, and 1,049.

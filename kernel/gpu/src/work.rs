@@ -11,8 +11,8 @@ use super::window::{
     workgroups,
 };
 use merge_studio_kernel::{
-    BLOCK, BackendError, Combine, Float, Frame, Gram, Groups, Mask, Mix, Norms, Overlap, Power, Precision, Query,
-    Space, TieHunt, Window,
+    BLOCK, BackendError, Combine, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Precision,
+    Query, Space, TieHunt, Window,
 };
 
 /// Parts of windows that are on their way at a time: one is sent, one computed, one fetched. The next window is read while two are.
@@ -231,8 +231,8 @@ pub(super) struct Digits<'a> {
     frame: &'a Frame<'a>,
     queries: &'a [Query],
     rows: Vec<DigitRow>,
-    /// [`BINS`] a query.
-    pub(super) counts: Vec<u64>,
+    /// A histogram a query.
+    found: Vec<Histogram>,
 }
 
 impl<'a> Digits<'a> {
@@ -249,8 +249,16 @@ impl<'a> Digits<'a> {
             prefix: score_word(digit.prefix),
         };
         let rows: Vec<_> = queries.iter().map(row).collect();
-        let counts = vec![0; rows.len() * BINS as usize];
-        Ok(Self { frame, queries, rows, counts })
+        let found = queries.iter().map(|query| Histogram::new(query.digit)).collect();
+        Ok(Self { frame, queries, rows, found })
+    }
+
+    /// Adds what was found to what was counted before.
+    pub(super) fn add_to(self, into: &mut [Histogram]) {
+        for (into, found) in into.iter_mut().zip(self.found) {
+            into.counts.iter_mut().zip(found.counts).for_each(|(total, count)| *total += count);
+            into.exact.iter_mut().zip(found.exact).for_each(|(total, count)| *total += count);
+        }
     }
 }
 
@@ -268,14 +276,20 @@ impl Work for Digits<'_> {
         call.rank(self.frame, *chunk, self.queries.iter().map(|query| query.score))?;
         let groups = (chunk.blocks() as u32).div_ceil(BLOCKS_COUNTED);
         call.dispatches.push((Kernel::Histogram, [groups, self.rows.len() as u32]));
-        call.results = self.counts.len() as u64 * 4;
+        call.results = self.rows.len() as u64 * u64::from(BINS) * 8;
         call.clear = true;
         call.read = call.results;
         Ok(Some(call))
     }
 
     fn take(&mut self, _: &Part, results: &[u8]) -> Option<Vec<u8>> {
-        self.counts.iter_mut().zip(words(results)).for_each(|(total, count)| *total += u64::from(count));
+        for (found, results) in self.found.iter_mut().zip(results.chunks_exact(BINS as usize * 8)) {
+            let mut words = words(results).map(u64::from);
+            for (count, exact) in found.counts.iter_mut().zip(&mut found.exact) {
+                *count += words.next().unwrap_or(0);
+                *exact += words.next().unwrap_or(0);
+            }
+        }
         None
     }
 }

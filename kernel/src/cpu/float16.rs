@@ -56,9 +56,9 @@ pub(super) fn f32_to_f16(value: f32) -> u16 {
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(super) fn f32_to_bf16(value: f32) -> u16 {
     let bits = value.to_bits();
-    let rounded = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1)) >> 16;
-    let result = if (bits & 0x7FFF_FFFF) as i32 > F32_INFINITY { u32::from(BF16_NAN) } else { rounded };
-    result as u16
+    let rounded = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1));
+    let result = if value.is_nan() { u32::from(BF16_NAN) << 16 } else { rounded };
+    (result >> 16) as u16
 }
 
 /// To the F32 next to `value` whose last bit is one, unless `value` is an F32. Rounding that to a type of at least two bits less

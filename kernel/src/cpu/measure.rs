@@ -104,6 +104,8 @@ pub(super) struct Counters {
 }
 
 const TURNS: usize = 4;
+/// Elements whose slots are found, by vector code, before they are counted one by one.
+const GROUP: usize = 32;
 /// Slots, for digits of 15 bits and what is below them.
 const VALUES: usize = 1 << 16;
 /// The slot of elements without the prefix.
@@ -123,23 +125,29 @@ impl Counters {
     pub(super) fn count<R: Real>(&mut self, digit: Digit, term: &Block<R>, span: Span, into: &mut Histogram) {
         // Of fixed length: no index of 16 bits is out of bounds.
         let Some(counts) = self.counts.first_chunk_mut::<VALUES>() else { return };
-        let mut slots = [REST; BLOCK];
         let above = digit.shift + digit.bits;
         let below = R::Bits::at_most((1 << digit.shift) - 1);
         // The lowest bit of a slot says whether something is below the digit. The last digit has nothing below, and needs its bits.
         let marked = u32::from(digit.shift > 0);
-        let slot_of = |score: R::Bits| {
-            let slot = (score >> digit.shift).low() << marked;
-            slot | (marked & u32::from(score & below != R::Bits::at_most(0)))
-        };
+        let mark = R::Bits::at_most(u64::from(marked));
+        let slot_of =
+            |score: R::Bits| ((score >> (digit.shift - marked)).low() & !marked) | (score & below).min(mark).low();
         if above >= R::Bits::BITS {
-            for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
-                *slot = slot_of(value.bits());
+            let mut raise = |slot: u32, turn: usize| counts[slot as usize % VALUES][turn] += 1;
+            let (groups, rest) = term[..span.len].as_chunks::<GROUP>();
+            for values in groups {
+                let slots = values.map(|value| slot_of(value.bits()));
+                for slots in slots.as_chunks::<TURNS>().0 {
+                    for (turn, &slot) in slots.iter().enumerate() {
+                        raise(slot, turn);
+                    }
+                }
             }
-            for (j, &slot) in slots[..span.len].iter().enumerate() {
-                counts[slot as usize % VALUES][j % TURNS] += 1;
+            for value in rest {
+                raise(slot_of(value.bits()), 0);
             }
         } else {
+            let mut slots = [REST; BLOCK];
             let (prefix, mask) = (R::Bits::at_most(digit.prefix), (1 << (digit.bits + marked)) - 1);
             for (slot, value) in slots.iter_mut().zip(&term[..span.len]) {
                 let score = value.bits();

@@ -23,6 +23,16 @@ pub(super) struct Ballot<R> {
     lambda: R,
 }
 
+impl<R: Real> Ballot<R> {
+    /// What was elected, divided and scaled.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn settled(&self, elected: R, divisor: R) -> R {
+        let divisor = if divisor < self.least { self.least } else { divisor };
+        let divisor = if divisor == R::ZERO || !self.normalize { R::ONE } else { divisor };
+        elected / divisor * self.lambda
+    }
+}
+
 impl<R: Real> Formula<R> {
     pub(super) fn new(combine: &Combine) -> Self {
         let rounded = |values: &[f64]| -> Vec<R> { values.iter().copied().map(R::nearest).collect() };
@@ -54,6 +64,7 @@ impl<R: Real> Formula<R> {
             (_, []) => values.fill(R::ZERO),
             (Self::Sum { coefficients }, _) => sum(coefficients, terms, values),
             (Self::Grouped { groups, coefficients }, _) => grouped(*groups, coefficients, first, terms, values),
+            (Self::Vote(ballot), [first, second]) => vote_of_two(ballot, [first, second], values),
             (Self::Vote(ballot), _) => vote(ballot, terms, values),
             (Self::Overlap { coefficients }, _) => overlap(coefficients, terms, values),
             (Self::Near { base, t }, _) => near(&terms[*base], &terms[1 - base], *t, values),
@@ -102,6 +113,30 @@ fn grouped<R: Real>(groups: Groups, coefficients: &[R], first: u64, terms: &[Blo
     }
 }
 
+/// Of two terms alone, as most are, an election keeps nothing between its steps.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn vote_of_two<R: Real>(ballot: &Ballot<R>, terms: [&Block<R>; 2], values: &mut Block<R>) {
+    let of = |of: &[R]| [of[0], of[1]];
+    let (by, coefficients, weights) = (of(&ballot.votes), of(&ballot.coefficients), of(&ballot.weights));
+    each(values, |j, _| {
+        let (mut sum, mut magnitude) = (R::ZERO, R::ZERO);
+        for i in 0..2 {
+            let vote = by[i] * terms[i][j];
+            sum += vote;
+            magnitude += vote.abs();
+        }
+        let sign = sign(sum, magnitude);
+        let (mut elected, mut divisor) = (R::ZERO, R::ZERO);
+        for i in 0..2 {
+            let term = terms[i][j];
+            let against = against(by[i] * term, sign);
+            elected += if against { R::ZERO } else { coefficients[i] * term };
+            divisor += if against { R::ZERO } else { weights[i] };
+        }
+        ballot.settled(elected, divisor)
+    });
+}
+
 #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 fn vote<R: Real>(ballot: &Ballot<R>, terms: &[Block<R>], values: &mut Block<R>) {
     let (mut signs, mut magnitudes) = ([R::ZERO; BLOCK], [R::ZERO; BLOCK]);
@@ -112,30 +147,32 @@ fn vote<R: Real>(ballot: &Ballot<R>, terms: &[Block<R>], values: &mut Block<R>) 
             magnitudes[j] += vote.abs();
         }
     }
-    each(&mut signs, |j, sum| {
-        let tie = sum.abs() < magnitudes[j] * R::TIE_SHARE;
-        if sum < R::ZERO && !tie { -R::ONE } else { R::ONE }
-    });
+    each(&mut signs, |j, sum| sign(sum, magnitudes[j]));
     let mut divisors = [R::ZERO; BLOCK];
     values.fill(R::ZERO);
     let by = ballot.votes.iter().zip(&ballot.coefficients).zip(&ballot.weights);
     for (((&by, &coefficient), &weight), term) in by.zip(terms) {
         for j in 0..BLOCK {
-            // The product with a sign is exact. A NaN is against nothing, and spoils the sum as it should.
-            let against = by * term[j] * signs[j] <= R::ZERO;
+            let against = against(by * term[j], signs[j]);
             values[j] += if against { R::ZERO } else { coefficient * term[j] };
             divisors[j] += if against { R::ZERO } else { weight };
         }
     }
-    let lambda = ballot.lambda;
-    if ballot.normalize {
-        each(values, |j, elected| {
-            let divisor = if divisors[j] < ballot.least { ballot.least } else { divisors[j] };
-            elected / if divisor == R::ZERO { R::ONE } else { divisor } * lambda
-        });
-    } else {
-        each(values, |_, elected| elected * lambda);
-    }
+    each(values, |j, elected| ballot.settled(elected, divisors[j]));
+}
+
+/// What votes of this sum and this sum of magnitudes elect.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn sign<R: Real>(sum: R, magnitude: R) -> R {
+    // Not a tie: what is negative is as far below zero as it is large.
+    let apart = sum <= magnitude * -R::TIE_SHARE;
+    if sum < R::ZERO && apart { -R::ONE } else { R::ONE }
+}
+
+/// Whether a vote is not for the sign. The product with a sign is exact. A NaN is against nothing, and spoils the sum as it should.
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+fn against<R: Real>(vote: R, sign: R) -> bool {
+    vote * sign <= R::ZERO
 }
 
 /// RAM: what one term alone holds, and the mean of what several hold.

@@ -30,6 +30,7 @@ use super::{
     Precision, Query, Score, Space, TieHunt, Window, narrow_digits, wide_digits,
 };
 use block::{Block, Span, decode_base, encode, form, spans};
+use mask::Tosses;
 use measure::Counters;
 use mix::Formula;
 use real::Real;
@@ -50,12 +51,14 @@ struct Scratch<R> {
     /// What elements are ranked by, where that is not the term itself.
     ranked: Box<Block<R>>,
     values: Box<Block<R>>,
+    /// One a term.
+    tosses: Vec<Tosses>,
 }
 
 impl<R: Real> Default for Scratch<R> {
     fn default() -> Self {
         let block = || Box::new([R::ZERO; BLOCK]);
-        Self { base: block(), terms: Vec::new(), ranked: block(), values: block() }
+        Self { base: block(), terms: Vec::new(), ranked: block(), values: block(), tosses: Vec::new() }
     }
 }
 
@@ -98,6 +101,7 @@ impl<R: Real> Scratch<R> {
         if masks.iter().any(|mask| matches!(mask, Mask::Band { score: Score::Variance, .. })) {
             measure::variance(&self.terms, &mut self.ranked);
         }
+        self.tosses.resize_with(masks.len(), Tosses::default);
         for (number, (mask, term)) in masks.iter().zip(&mut self.terms).enumerate() {
             match mask {
                 Mask::All => {}
@@ -110,8 +114,8 @@ impl<R: Real> Scratch<R> {
                     mask::cut::<R, true>(*from, span, by, term);
                     mask::cut::<R, false>(*above, span, by, term);
                 }
-                Mask::Coin(coin) => mask::flip(coin, span, term),
-                Mask::Drawn => mask::drawn(&window.drawn[number], span, term),
+                Mask::Coin(coin) => mask::keep(&self.tosses[number].of(coin, span.first, masks.len()), term),
+                Mask::Drawn => mask::keep(&window.drawn[number][span.at / 32..], &mut term[..span.len]),
             }
         }
     }

@@ -127,7 +127,7 @@ impl Real for f32 {
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn bits(self) -> i32 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF) as i32;
-        if magnitude > 0x7F80_0000 { F32_NAN as i32 } else { magnitude }
+        if self.is_nan() { F32_NAN as i32 } else { magnitude }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
@@ -180,7 +180,7 @@ impl Real for f64 {
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
     fn bits(self) -> i64 {
         let magnitude = (self.to_bits() & 0x7FFF_FFFF_FFFF_FFFF) as i64;
-        if magnitude > 0x7FF0_0000_0000_0000 { F64_NAN as i64 } else { magnitude }
+        if self.is_nan() { F64_NAN as i64 } else { magnitude }
     }
 
     #[cfg_attr(not(target_arch = "wasm32"), inline(always))]

@@ -78,12 +78,10 @@ async fn write(
     let plan = gguf::plan(&model, &texts, dtype).map_err(refused)?;
     let output = store.create(None, &[(FILE.to_owned(), plan.len)]).await.map_err(unwritten)?;
     let mut sink = File { output, done: 0, total: plan.len, told: 0.0, is_over };
-    if let Err(error) = plan.write(&folder.weight_sources(&model), &mut sink, &mut |_| ()).await {
-        sink.output.close();
-        return Err(refused(error));
-    }
+    plan.write(&folder.weight_sources(&model), &mut sink, &mut |_| ()).await.map_err(refused)?;
     let GgufPlan { notices, .. } = plan;
-    let file = sink.output.finish().await.map_err(unwritten)?.pop();
+    sink.output.flush().map_err(unwritten)?;
+    let file = sink.output.files().await.map_err(unwritten)?.pop();
     Ok((file.into(), notices.iter().map(ToString::to_string).collect()))
 }
 

@@ -4,22 +4,25 @@
 //! comes next removes the folders whose lock nobody holds.
 
 use js_sys::{Array, JsString, Promise, Uint8Array};
+use merge_studio::run::WriteError;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, DedicatedWorkerGlobalScope, File, FileSystemDirectoryHandle, FileSystemFileHandle,
-    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemReadWriteOptions, FileSystemRemoveOptions,
-    FileSystemSyncAccessHandle, StorageEstimate,
+    FileSystemGetDirectoryOptions, FileSystemGetFileOptions, FileSystemRemoveOptions, FileSystemSyncAccessHandle,
+    StorageEstimate,
 };
 
 use merge_studio::format::in_order;
 
+use super::access;
 use super::locks::{self, ROOT};
 use crate::protocol::{NoDisk, Storage};
-use crate::wire::{error_name, words};
+use crate::wire::{error_name, pause, words};
 
-/// Writes larger than this are ten times slower in Chromium.
-const PIECE: u32 = 1 << 20;
+/// How often it is tried to remove what an ended worker may still hold, and milliseconds between: browsers give one two seconds to end.
+const TRIES: u32 = 250;
+const BETWEEN: i32 = 20;
 
 /// Why bytes were not written.
 #[derive(Clone, Debug)]
@@ -28,6 +31,15 @@ pub enum OutputError {
     NoSpace(Option<u64>),
     /// The browser's words.
     Failed(String),
+}
+
+impl From<WriteError> for OutputError {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::NoRoom { .. } => Self::NoSpace(None),
+            WriteError::Host(why) => Self::Failed(why),
+        }
+    }
 }
 
 impl From<JsValue> for OutputError {
@@ -84,22 +96,16 @@ impl Store {
     /// Removes everything that this session wrote.
     pub async fn clear(&self) {
         if let Self::Disk { root, session } = self {
-            let options = FileSystemRemoveOptions::new();
-            options.set_recursive(true);
-            // Fails when there is nothing to remove.
-            let _ = JsFuture::from(root.remove_entry_with_options(session, &options)).await;
+            remove(root, session).await;
         }
     }
 
     /// Removes the results of a stage.
     pub async fn remove(&self, place: usize) {
-        if let Self::Disk { root, session } = self {
-            let options = FileSystemRemoveOptions::new();
-            options.set_recursive(true);
-            // What is not removed now goes with all the rest.
-            if let Ok(folder) = folder_in(root, session).await {
-                let _ = JsFuture::from(folder.remove_entry_with_options(&stage_name(place), &options)).await;
-            }
+        if let Self::Disk { root, session } = self
+            && let Ok(folder) = folder_in(root, session).await
+        {
+            remove(&folder, &stage_name(place)).await;
         }
     }
 
@@ -136,17 +142,29 @@ impl Store {
                     open.push(file);
                 }
                 Err(error) => {
-                    Output::Disk(open).close();
+                    drop(open);
                     return Err(short_of(error.into(), total - claimed).await);
                 }
             }
         }
-        let output = Output::Disk(open);
         if claimed < total {
-            output.close();
             return Err(OutputError::NoSpace(Some(total - claimed)));
         }
-        Ok(output)
+        Ok(Output::Disk(open))
+    }
+}
+
+/// Removes the folder called `name` from another, once no worker holds a file of it. What cannot be removed is removed by whoever comes
+/// next.
+async fn remove(folder: &FileSystemDirectoryHandle, name: &str) {
+    let options = FileSystemRemoveOptions::new();
+    options.set_recursive(true);
+    for _ in 0..TRIES {
+        match JsFuture::from(folder.remove_entry_with_options(name, &options)).await {
+            Err(error) if error_name(&error) == "NoModificationAllowedError" => pause(BETWEEN).await,
+            // Most often there is nothing to remove.
+            Ok(_) | Err(_) => return,
+        }
     }
 }
 
@@ -187,7 +205,7 @@ pub async fn short_of(error: OutputError, wanted: u64) -> OutputError {
     }
 }
 
-/// The weight files of one merge, being written.
+/// The weight files of one merge, being written. Dropped, it lets go of them, so that they can be removed.
 pub enum Output {
     /// On disk.
     Disk(Vec<DiskFile>),
@@ -238,6 +256,12 @@ impl DiskFile {
     }
 }
 
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        self.access.close();
+    }
+}
+
 /// One file in memory: its parts by offset.
 pub struct MemoryFile {
     name: String,
@@ -250,20 +274,10 @@ impl Output {
         match self {
             Self::Disk(files) => {
                 let Some(file) = files.get(file) else { return Ok(()) };
-                let options = FileSystemReadWriteOptions::new();
-                let mut done = 0;
-                while done < bytes.length() {
-                    let end = bytes.length().min(done + PIECE);
-                    options.set_at((offset + u64::from(done)) as f64);
-                    let piece = bytes.subarray(done, end);
-                    let written = file.access.write_with_js_u8_array_and_options(&piece, &options)?;
-                    // A disk that is full writes less than it was given; Chromium then even returns a negative number as if
-                    // it were an unsigned one.
-                    if written != f64::from(end - done) {
-                        return Err(OutputError::NoSpace(None));
-                    }
-                    done = end;
-                }
+                access::pieces(offset, bytes.length() as usize, |piece, options| {
+                    let piece = bytes.subarray(piece.start as u32, piece.end as u32);
+                    file.access.write_with_js_u8_array_and_options(&piece, options)
+                })?;
             }
             Self::Memory(files) => {
                 let Some(file) = files.get_mut(file) else { return Ok(()) };
@@ -276,15 +290,42 @@ impl Output {
         Ok(())
     }
 
-    /// Flushes and closes everything and hands the files out, in order.
-    pub async fn finish(self) -> Result<Vec<Blob>, OutputError> {
+    /// Lets several workers write at once, where the browser can: the files' handles, for each to open (see
+    /// [`SharedFiles`](super::SharedFiles)). Where it cannot there are none, and all is written here.
+    pub async fn share(mut self) -> Result<(Self, Array), OutputError> {
+        let handles = Array::new();
+        if let Self::Disk(files) = &mut self {
+            for file in files {
+                file.access.close();
+                file.access = access::shared(&file.handle).await?;
+                if access::is_shared(&file.access) {
+                    handles.push(&file.handle);
+                }
+            }
+        }
+        Ok((self, handles))
+    }
+
+    /// Whether the files can be read while they are open here.
+    pub fn is_shared(&self) -> bool {
+        if let Self::Disk(files) = self { files.iter().all(|file| access::is_shared(&file.access)) } else { true }
+    }
+
+    /// Sees to it that all that was written reaches the disk, and lets go of the files.
+    pub fn flush(&self) -> Result<(), OutputError> {
+        if let Self::Disk(files) = self {
+            for file in files {
+                file.access.flush()?;
+                file.access.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the files out, in order; unless they are shared, they are flushed first.
+    pub async fn files(&self) -> Result<Vec<Blob>, OutputError> {
         match self {
             Self::Disk(files) => {
-                let flushed = files.iter().try_for_each(|file| file.access.flush());
-                for file in &files {
-                    file.access.close();
-                }
-                flushed?;
                 let mut blobs = Vec::new();
                 for file in files {
                     let got: File = JsFuture::from(file.handle.get_file()).await?.unchecked_into();
@@ -301,23 +342,14 @@ impl Output {
                 Ok(blobs)
             }
             Self::Memory(files) => files
-                .into_iter()
+                .iter()
                 .map(|file| {
-                    let parts = in_order(file.parts, |(offset, _)| *offset);
+                    let parts = in_order(file.parts.clone(), |(offset, _)| *offset);
                     let parts: Array = parts.iter().map(|(_, part)| part).collect();
                     let whole = File::new_with_blob_sequence(&parts, &file.name)?;
                     Ok(whole.into())
                 })
                 .collect(),
-        }
-    }
-
-    /// Lets go of the files, so that they can be removed.
-    pub fn close(&self) {
-        if let Self::Disk(files) = self {
-            for file in files {
-                file.access.close();
-            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How fast this device merges: the dialog that measures it, the table, and the results to copy.
 
-use merge_studio::gauge::{Row, TASKS, markdown};
+use merge_studio::gauge::markdown;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::HtmlDialogElement;
 use yew::prelude::*;
 
-use super::gauging::Gauging;
+use super::gauging::{Gauging, Phase};
 use super::progress::bar;
 use super::results::to_clipboard;
 use super::state::{Action, State};
@@ -30,22 +30,22 @@ pub fn show() {
 
 /// The dialog. Closing it ends the measurement.
 pub fn benchmark(state: &State, gauging: &Gauging, act: &Callback<Action>) -> Html {
-    let running = matches!(gauging, Gauging::Running(_));
-    let rows = gauging.rows();
+    let Gauging { phase, told } = gauging;
+    let running = *phase == Phase::Running;
     let busy = state.is_merging();
-    let (start, status) = match gauging {
-        Gauging::Idle => (words::START, if busy { words::BUSY } else { "" }),
-        Gauging::Running(_) => (words::CANCEL, words::MEASURING),
-        Gauging::Over(_, None) => (words::AGAIN, words::DONE),
-        Gauging::Over(..) => (words::AGAIN, words::STOPPED),
-        Gauging::Cancelled(_) => (words::AGAIN, words::CANCELLED),
+    let (start, status) = match (phase, &told.why) {
+        (Phase::Idle, _) => (words::START, if busy { words::BUSY } else { "" }),
+        (Phase::Running, _) => (words::CANCEL, words::MEASURING),
+        (Phase::Over, None) => (words::AGAIN, words::DONE),
+        (Phase::Over, Some(_)) => (words::AGAIN, words::STOPPED),
+        (Phase::Cancelled, _) => (words::AGAIN, words::CANCELLED),
     };
     let class = if running { "main is-cancel" } else { "main" };
     let press = act.reform(move |_: MouseEvent| if running { Action::StopGauge } else { Action::Gauge });
     let mut buttons = vec![button(class, start, busy, press)];
     let mut results = String::new();
-    if !running && rows.iter().any(|row| !row.figures.is_empty()) {
-        results = self::results(rows, &state.gpu);
+    if !running && told.done > 0 {
+        results = self::results(&told.table, &state.gpu);
         let (act, results) = (act.clone(), results.clone());
         let copy = Callback::from(move |_: MouseEvent| {
             let (act, results) = (act.clone(), results.clone());
@@ -64,18 +64,17 @@ pub fn benchmark(state: &State, gauging: &Gauging, act: &Callback<Action>) -> Ht
 
     let mut below = Vec::new();
     if running {
-        below.push(progress(gauging));
+        below.push(progress(told.done, told.all));
     }
-    let why = if let Gauging::Over(_, Some(why)) = gauging { Some(why) } else { None };
-    for why in why.into_iter().chain(rows.iter().filter_map(|row| row.failed.as_ref())) {
+    if let Some(why) = &told.why {
         below.push(text("p", "note is-error", words::failed(why)));
     }
     if state.gauge_copied == Some(false) {
         below.push(text("p", "aside", words::COPY_HERE));
         below.push(html! { <textarea readonly=true aria-label={words::RESULTS} rows="4" value={results} /> });
     }
-    if !rows.is_empty() {
-        below.push(table(rows));
+    if !told.table.is_empty() {
+        below.push(table(&told.table));
         if let Some(why) = no_gpu(&state.gpu) {
             below.push(text("p", "note", why));
         }
@@ -116,32 +115,22 @@ fn no_gpu(gpu: &GpuState) -> Option<String> {
     if let GpuState::Absent(why) = gpu { Some(words::no_gpu(&machine::no_gpu(why))) } else { None }
 }
 
-fn results(rows: &[Row], gpu: &GpuState) -> String {
+fn results(table: &[Vec<String>], gpu: &GpuState) -> String {
     let browser = gloo::utils::window().navigator().user_agent().unwrap_or_default();
-    words::results(&markdown(rows), &browser, &no_gpu(gpu).unwrap_or_default())
+    words::results(&markdown(table), &browser, &no_gpu(gpu).unwrap_or_default())
 }
 
-fn progress(gauging: &Gauging) -> Html {
-    let (done, all) = gauging.progress();
+fn progress(done: usize, all: usize) -> Html {
     let words = if all == 0 { run::STARTING.to_owned() } else { words::of(done, all) };
     let bar = bar(words::PROGRESS, done as f64 / all.max(1) as f64 * 100.0, &words);
     element("div", "progress", vec![bar, text("p", "progress-numbers", words)])
 }
 
-/// A task a row and a backend a column, so that they stand side by side on a phone, too.
-fn table(rows: &[Row]) -> Html {
-    let mut head = vec![text("th", "", words::TASK)];
-    for row in rows {
-        head.push(text("th", "", row.title()));
-    }
-    let mut lines = vec![element("tr", "", head)];
-    for (at, task) in TASKS.iter().enumerate() {
-        let mut cells = vec![text("th", "", *task)];
-        for row in rows {
-            let words = row.words(at).join("\n");
-            cells.push(text("td", "", if words.is_empty() { words::NOT_YET.to_owned() } else { words }));
-        }
-        lines.push(element("tr", "", cells));
+fn table(table: &[Vec<String>]) -> Html {
+    let mut lines = Vec::new();
+    for (at, line) in table.iter().enumerate() {
+        let cell = |(column, words)| text(if at == 0 || column == 0 { "th" } else { "td" }, "", words);
+        lines.push(element("tr", "", line.iter().enumerate().map(cell).collect()));
     }
     element("table", "", vec![element("tbody", "", lines)])
 }

@@ -1,84 +1,75 @@
 //! How fast this device merges, as the page knows it.
 
-use merge_studio::gauge::{Row, TASKS};
-
 use crate::protocol::Gauged;
 
-/// Where the measurement is.
+/// Where the measurement is, and what is known.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Gauging {
+#[allow(missing_docs)]
+pub struct Gauging {
+    pub phase: Phase,
+    pub told: Gauged,
+}
+
+/// Where the measurement is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
     /// None was asked for.
     #[default]
     Idle,
     /// It runs.
-    Running(Vec<Row>),
-    /// It is over; why, if it ended early.
-    Over(Vec<Row>, Option<String>),
+    Running,
+    /// It is over.
+    Over,
     /// The person stopped it.
-    Cancelled(Vec<Row>),
+    Cancelled,
 }
 
 impl Gauging {
     /// One that was just asked for.
     pub fn begun() -> Self {
-        Self::Running(Vec::new())
+        Self { phase: Phase::Running, ..Self::default() }
     }
 
     /// The person stops it.
     pub fn cancel(&mut self) {
-        if let Self::Running(rows) = self {
-            *self = Self::Cancelled(std::mem::take(rows));
+        if self.phase == Phase::Running {
+            self.phase = Phase::Cancelled;
         }
     }
 
     /// Takes in what the workers say; what comes after the end is late news.
     pub fn hear(&mut self, gauged: Gauged) {
-        let Self::Running(rows) = self else { return };
+        if self.phase != Phase::Running {
+            return;
+        }
+        let before = std::mem::replace(&mut self.told, gauged);
         // A desk that died has no figures to tell: those that were known stay.
-        if !gauged.rows.is_empty() {
-            *rows = gauged.rows;
+        if self.told.table.is_empty() {
+            self.told.table = before.table;
         }
-        if gauged.over {
-            *self = Self::Over(std::mem::take(rows), gauged.why);
+        if self.told.over {
+            self.phase = Phase::Over;
         }
-    }
-
-    /// What was measured.
-    pub fn rows(&self) -> &[Row] {
-        match self {
-            Self::Idle => &[],
-            Self::Running(rows) | Self::Over(rows, _) | Self::Cancelled(rows) => rows,
-        }
-    }
-
-    /// Figures that are known, and how many there will be.
-    pub fn progress(&self) -> (usize, usize) {
-        let rows = self.rows();
-        (rows.iter().map(|row| row.figures.len()).sum(), TASKS.len() * rows.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use merge_studio::gauge::Figure;
-
     use super::*;
 
-    fn told(figures: usize, over: bool) -> Gauged {
-        let cpu = Row { figures: vec![Figure::default(); figures], ..Row::cpu(2) };
-        Gauged { rows: vec![cpu, Row::gpu("one")], over, why: None }
+    fn told(done: usize, over: bool) -> Gauged {
+        Gauged { table: vec![vec![done.to_string()]], done, all: 10, over, why: None }
     }
 
     #[test]
     fn figures_come_one_by_one_until_it_is_over() {
         let mut gauging = Gauging::begun();
-        assert_eq!(gauging.progress(), (0, 0));
-        gauging.hear(told(2, false));
-        assert_eq!(gauging.progress(), (2, 10));
-        gauging.hear(told(5, true));
-        assert_eq!(gauging, Gauging::Over(told(5, false).rows, None));
+        for (done, over, phase) in [(2, false, Phase::Running), (10, true, Phase::Over)] {
+            gauging.hear(told(done, over));
+            assert_eq!(gauging, Gauging { phase, told: told(done, over) });
+        }
         gauging.hear(told(1, false));
-        assert_eq!(gauging.rows()[0].figures.len(), 5, "late news");
+        assert_eq!(gauging.told.done, 10, "late news");
     }
 
     #[test]
@@ -87,8 +78,8 @@ mod tests {
         gauging.hear(told(3, false));
         let mut died = gauging.clone();
         gauging.cancel();
-        assert_eq!(gauging, Gauging::Cancelled(told(3, false).rows));
-        died.hear(Gauged { rows: Vec::new(), over: true, why: Some("why".into()) });
-        assert_eq!(died, Gauging::Over(told(3, false).rows, Some("why".into())));
+        assert_eq!(gauging, Gauging { phase: Phase::Cancelled, told: told(3, false) });
+        died.hear(Gauged { over: true, why: Some("why".into()), ..Gauged::default() });
+        assert_eq!((died.phase, died.told.table), (Phase::Over, told(3, false).table));
     }
 }

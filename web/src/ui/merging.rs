@@ -123,7 +123,7 @@ impl Merging {
                 };
                 *self = Self::Done(Rc::new(outcome));
             }
-            (Self::Running { .. }, Event::MergeFailed { error }) => *self = Self::Failed(error),
+            (Self::Running { .. } | Self::Done(_), Event::MergeFailed { error }) => *self = Self::Failed(error),
             (Self::Running { .. }, Event::Cancelled) => *self = Self::Cancelled,
             (Self::Done(outcome), Event::Hashed { name, sha256 }) => {
                 Rc::make_mut(outcome).hashes.insert(name, sha256);

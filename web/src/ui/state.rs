@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use merge_studio::format::retain;
 use merge_studio::model::Model;
 use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
@@ -321,7 +322,7 @@ impl State {
             }
             Action::Show(tab) => self.tab = tab,
             Action::Choose { name, model: Some(model) } => drop(self.chosen.insert(name, model)),
-            Action::Choose { name, model: None } => drop(self.chosen.remove(&name)),
+            Action::Choose { name, model: None } => retain(&mut self.chosen, &mut |chosen, _| *chosen != name),
             Action::RunOn(run_on) => self.run_on = run_on,
             Action::Seed(seed) => self.seed = seed,
             Action::Asked(token) => self.planning = token.map_or(Planning::Nothing, Planning::Waiting),

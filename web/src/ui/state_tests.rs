@@ -226,6 +226,16 @@ fn a_cancelled_or_failed_merge_keeps_models_and_recipe() {
     }
 }
 
+#[test]
+fn a_result_that_the_disk_does_not_keep_is_withdrawn() {
+    let mut state = planned();
+    state.apply(Action::Merge);
+    state.apply(Action::Heard(Event::Finished { files: Vec::new(), report: Box::default() }));
+    let error = crate::protocol::MergeError::Write { file: "model.safetensors".to_owned(), why: "a fault".to_owned() };
+    state.apply(Action::Heard(Event::MergeFailed { error: error.clone() }));
+    assert_eq!(state.merging, Merging::Failed(error));
+}
+
 fn link(recipe: String) -> Link {
     let input =
         |name: &str, fingerprint: &str| LinkInput { name: name.to_owned(), fingerprint: Some(fingerprint.to_owned()) };

@@ -1,4 +1,5 @@
-//! A compute worker: makes the tensors that the desk hands it, one at a time, and posts their windows to the desk.
+//! A compute worker: makes the tensors that the desk hands it, one at a time, and writes their windows, or posts them to the desk where
+//! only one worker can write.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
@@ -16,7 +17,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MessageEvent, MessagePort};
 
 use super::{hash, on_message};
-use crate::io::StreamedFile;
+use crate::io::{OutputError, SharedFiles, StreamedFile};
 use crate::protocol::{GpuState, NoGpu};
 use crate::wire::{self, FromCompute, How, Inject, ToCompute};
 
@@ -48,6 +49,7 @@ struct Merge {
     limits: Limits,
     sources: Vec<Vec<Input>>,
     bench: Bench,
+    output: Output,
 }
 
 /// A weight file.
@@ -156,6 +158,7 @@ impl Compute {
         let Some((message, beside)) = wire::parse::<ToCompute>(&event.data()) else { return };
         match message {
             ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
+            ToCompute::Over => self.rest(),
             ToCompute::Run { job, how } => spawn_local(async move { self.run(job, how).await }),
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
             ToCompute::Hash { merge, file } => spawn_local(async move {
@@ -166,29 +169,37 @@ impl Compute {
         }
     }
 
-    /// Puts the GPU back and forgets the merge.
+    /// Forgets the merge, closes its files, and puts the GPU back, which gives its memory back.
     fn rest(&self) {
-        if let Some(gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
+        if let Some(mut gpu) = self.merge.take().and_then(|merge| merge.bench.gpu) {
+            gpu.rest();
             self.gpu.replace(Some(gpu));
         }
     }
 
-    fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, files: &JsValue) {
+    fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, beside: &JsValue) {
         self.rest();
         let mut sources: Vec<Vec<Input>> = Vec::new();
-        if let Some(files) = files.dyn_ref::<Array>() {
+        let mut output = Output::Here(Kept::new(0, false));
+        if let Some(beside) = beside.dyn_ref::<Array>() {
             self.merge_number.set(number);
-            for files in files.iter() {
+            for files in beside.get(0).unchecked_into::<Array>().iter() {
                 let files = files.unchecked_into::<Array>();
                 let files = StreamedFile::of_model(files.iter().map(JsCast::unchecked_into));
                 sources.push(files.into_iter().map(Input::File).collect());
             }
+            let shared = beside.get(1).unchecked_into::<Array>();
+            output = if shared.length() > 0 {
+                Output::Files(SharedFiles::new(&shared))
+            } else {
+                Output::Desk { port: self.port.clone(), merge: number, flow: self.flow.clone() }
+            };
         } else {
             let made = self.made.get_or_init(gauge::models);
             sources.extend(plan.inputs.iter().map(|input| vec![Input::Made(made[input.model].clone())]));
         }
         let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
-        self.merge.replace(Some(Merge { number, plan, limits, sources, bench }));
+        self.merge.replace(Some(Merge { number, plan, limits, sources, bench, output }));
     }
 
     async fn run(&self, job: usize, how: How) {
@@ -207,7 +218,7 @@ impl Compute {
                 let memory = memory.buffer().unchecked_into::<ArrayBuffer>().byte_length().into();
                 self.tell(&FromCompute::Done { merge: number, job, report, beside, memory });
             }
-            Err(error) => self.tell(&FromCompute::Failed { merge: number, error }),
+            Err(error) => self.tell(&FromCompute::Failed { merge: number, job, error }),
         }
         self.merge.replace(Some(merge));
     }
@@ -215,7 +226,7 @@ impl Compute {
     /// Makes one tensor; to compare, once with the GPU and once without it.
     async fn make(
         &self,
-        Merge { number, plan, limits, sources, bench }: &mut Merge,
+        Merge { number, plan, limits, sources, bench, output }: &mut Merge,
         job: usize,
         compare: bool,
     ) -> Result<(JobReport, Option<Beside>), RunError> {
@@ -225,7 +236,7 @@ impl Compute {
             && self.jobs.get() >= 2
             && let Some(gpu) = &mut bench.gpu
         {
-            gpu.lose();
+            gpu.breaker()();
         }
         let mut told = js_sys::Date::now();
         let mut watch = |progress: run::Progress| {
@@ -236,18 +247,18 @@ impl Compute {
                 self.tell(&FromCompute::Working { merge: *number, job, share });
             }
         };
-        let mut output = match sources.first().and_then(|files| files.first()) {
-            Some(Input::Made(_)) => Output::Here(Kept::new(plan.jobs[job].offset, compare)),
-            _ => Output::Desk(ToDesk { port: self.port.clone(), merge: *number, flow: self.flow.clone() }),
-        };
+        if compare {
+            *output = Output::Here(Kept::new(plan.jobs[job].offset, true));
+        }
         let mut first: Option<(JobReport, Vec<u8>)> = None;
         let mut gpu = None;
         loop {
-            let report = run::job(plan, job, sources, bench, limits, &mut output, &mut watch).await?;
-            let bytes = if let Output::Here(kept) = &mut output { kept.take() } else { None };
+            let report = run::job(plan, job, sources, bench, limits, output, &mut watch).await?;
+            let bytes = if let Output::Here(kept) = output { kept.take() } else { None };
             let Some(bytes) = bytes else { return Ok((report, None)) };
             if let Some((report, made)) = first {
                 bench.gpu = gpu;
+                *output = Output::Here(Kept::new(0, false));
                 return Ok((report, Some(Beside::of(&made, &bytes))));
             }
             first = Some((report, bytes));
@@ -270,35 +281,32 @@ async fn adapter_name() -> Option<String> {
     Some(words(&["description"])).filter(|name| !name.is_empty()).or_else(|| Some(words(&["vendor", "architecture"])))
 }
 
-/// Where a tensor goes.
+/// Where a merge's windows go.
 enum Output {
-    Desk(ToDesk),
+    /// Into the files.
+    Files(SharedFiles),
+    /// To the desk, the one that can write.
+    Desk { port: MessagePort, merge: u32, flow: Rc<Flow> },
+    /// Nowhere, or into memory: it is only made to see how long that takes, or to be compared.
     Here(Kept),
 }
 
 impl Sink for Output {
     async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
         match self {
-            Self::Desk(desk) => desk.write(file, offset, bytes).await,
             Self::Here(kept) => kept.write(file, offset, bytes).await,
+            Self::Files(files) => files.write(file, offset, &bytes).await.map_err(|error| match error {
+                OutputError::NoSpace(short) => WriteError::NoRoom { short: short.unwrap_or(bytes.len() as u64) },
+                OutputError::Failed(why) => WriteError::Host(why),
+            }),
+            Self::Desk { port, merge, flow } => {
+                flow.room().await;
+                flow.bytes.set(flow.bytes.get() + bytes.len() as u64);
+                let buffer = Uint8Array::from(bytes.as_slice()).buffer();
+                let message = FromCompute::Window { merge: *merge, file, offset };
+                wire::post(port, &message, Some(&buffer), Some(&buffer));
+                Ok(())
+            }
         }
-    }
-}
-
-/// The desk, as the engine's place to write to.
-struct ToDesk {
-    port: MessagePort,
-    merge: u32,
-    flow: Rc<Flow>,
-}
-
-impl Sink for ToDesk {
-    async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
-        self.flow.room().await;
-        self.flow.bytes.set(self.flow.bytes.get() + bytes.len() as u64);
-        let buffer = Uint8Array::from(bytes.as_slice()).buffer();
-        let message = FromCompute::Window { merge: self.merge, file, offset };
-        wire::post(&self.port, &message, Some(&buffer), Some(&buffer));
-        Ok(())
     }
 }

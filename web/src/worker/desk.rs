@@ -7,19 +7,20 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use js_sys::{Array, Date, Uint8Array};
+use merge_studio::format::retain;
 use merge_studio::kernel::BackendError;
 use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder};
-use merge_studio::plan::{self, Plan};
+use merge_studio::plan;
 use merge_studio::recipe::Recipe;
-use merge_studio::run::JobReport;
+use merge_studio::run::{JobReport, RunError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, File, MessageEvent, MessagePort};
 
-use super::finish::Finished;
+use super::finish::{Finished, read_copies};
 use super::gauge::Gauge;
-use super::merge::Merge;
+use super::merge::{Merge, merge_error};
 use super::stages::{Stages, Step};
 use super::state::{Compute, Gpu, State};
 use super::{on_message, say};
@@ -63,7 +64,7 @@ pub(super) fn start(session: String, workers: u32) {
             merge: None,
             stages: None,
             small: Vec::new(),
-            sources: Array::new(),
+            files: Array::new(),
             finished: None,
             gauge: None,
         }),
@@ -177,7 +178,7 @@ impl Desk {
         let unread: Vec<(usize, Folder<WebFile>)> = {
             let mut state = self.state.borrow_mut();
             let wanted = plan::tokenizers_wanted(recipe, &state.models, &state.bound(binding));
-            state.tokenizers.retain(|index, _| wanted.contains(index));
+            retain(&mut state.tokenizers, &mut |index, _| wanted.contains(index));
             let unread = wanted.into_iter().filter(|index| !state.tokenizers.contains_key(index));
             unread.map(|index| (index, state.folders[index].clone())).collect()
         };
@@ -210,7 +211,7 @@ impl Desk {
         store.clear().await;
         let needed = self.state.borrow().stages.as_ref().map_or(0, |stages| stages.plan.disk_at_most());
         if let Err(error) = store.fits(needed).await {
-            return self.stop(merge_error(error, &step.plan)).await;
+            return self.stop(merge_error(error, &step.plan, 0)).await;
         }
         if !self.begin(step, started, Vec::new()).await {
             return;
@@ -225,7 +226,7 @@ impl Desk {
         if let Some(why) = absent {
             self.notice(RunNotice::GpuAbsent(why));
         }
-        self.go();
+        self.go().await;
     }
 
     /// Makes the files of a merge and notes it as the running one, with the notices of the stages before it. False where it failed, or
@@ -234,15 +235,16 @@ impl Desk {
         let Step { plan, place, small, sources, notices, around } = step;
         let files: Vec<(String, u64)> = plan.files.iter().map(|file| (file.name.clone(), file.len)).collect();
         let before = self.running();
-        let created = self.store().create(place, &files).await;
+        let created = match self.store().create(place, &files).await {
+            Ok(output) => output.share().await,
+            Err(error) => Err(error),
+        };
         if self.is_cancelled() || self.running() != before {
-            if let Ok(output) = created {
-                output.close();
-            }
+            drop(created);
             self.store().clear().await;
             return false;
         }
-        let begun = created.and_then(|output| {
+        let begun = created.and_then(|(output, shared)| {
             let mut state = self.state.borrow_mut();
             let possible = state.gpu.probing || matches!(state.gpu.state, GpuState::Ready { .. });
             let gpu = state.run_on != RunOn::Cpu && possible;
@@ -250,11 +252,11 @@ impl Desk {
             for notice in noted {
                 merge.note(notice);
             }
-            (state.small, state.sources, state.merge) = (small, sources, Some(merge));
+            (state.small, state.files, state.merge) = (small, Array::of2(&sources, &shared), Some(merge));
             Ok(())
         });
         if let Err(error) = begun {
-            self.stop(merge_error(error, &plan)).await;
+            self.stop(merge_error(error, &plan, 0)).await;
             return false;
         }
         for notice in notices {
@@ -274,7 +276,7 @@ impl Desk {
     }
 
     /// Sets the workers to the running merge.
-    fn go(&self) {
+    async fn go(&self) {
         self.progress();
         {
             let state = self.state.borrow();
@@ -283,6 +285,10 @@ impl Desk {
             }
         }
         self.hand_out();
+        let read = read_copies(&mut self.state.borrow_mut().small);
+        if let Err(error) = read {
+            self.stop(error).await;
+        }
     }
 
     /// Takes in what a stage made and begins the merge after it.
@@ -307,7 +313,7 @@ impl Desk {
             self.store().remove(place).await;
         }
         if self.begin(step, started, noted).await {
-            self.go();
+            self.go().await;
         }
     }
 
@@ -397,7 +403,13 @@ impl Desk {
             FromCompute::Done { merge, job, report, memory, .. } if running == Some(merge) => {
                 self.done(worker, job, report, memory);
             }
-            FromCompute::Failed { merge, error } if running == Some(merge) => self.fail(MergeError::Run(error)),
+            FromCompute::Failed { merge, job, error: RunError::Write(error) } if running == Some(merge) => {
+                let state = self.state.borrow();
+                let file = state.merge.as_ref().map_or(0, |merge| merge.plan.jobs[job].file);
+                drop(state);
+                self.unwritten(file, error.into());
+            }
+            FromCompute::Failed { merge, error, .. } if running == Some(merge) => self.fail(MergeError::Run(error)),
             FromCompute::Hashed { merge, file, sha256 } => {
                 let events = {
                     let mut state = self.state.borrow_mut();
@@ -446,25 +458,22 @@ impl Desk {
                 }
             }
             Err(error) => {
-                let left = merge.bytes_left();
-                let error = match (error, merge.plan.files.get(file)) {
-                    (OutputError::Failed(why), Some(file)) => MergeError::Write { file: file.name.clone(), why },
-                    (error, _) => merge_error(error, &merge.plan),
-                };
                 drop(state);
-                let desk = self.clone();
-                spawn_local(async move {
-                    let error = match error {
-                        MergeError::NoSpace { short: None } => match short_of(OutputError::NoSpace(None), left).await {
-                            OutputError::NoSpace(short) => MergeError::NoSpace { short },
-                            OutputError::Failed(_) => MergeError::NoSpace { short: None },
-                        },
-                        error => error,
-                    };
-                    desk.fail(error);
-                });
+                self.unwritten(file, error);
             }
         }
+    }
+
+    /// Ends the running merge, of which a window could not be written.
+    fn unwritten(self: &Rc<Self>, file: usize, error: OutputError) {
+        let state = self.state.borrow();
+        let Some(merge) = &state.merge else { return };
+        let (plan, left) = (merge.plan.clone(), merge.bytes_left());
+        drop(state);
+        let desk = self.clone();
+        spawn_local(async move {
+            desk.fail(merge_error(short_of(error, left).await, &plan, file));
+        });
     }
 
     fn done(self: Rc<Self>, worker: u32, job: usize, report: JobReport, memory: u64) {
@@ -503,7 +512,7 @@ impl Desk {
         }
     }
 
-    /// Flushes, publishes, and starts hashing.
+    /// Publishes, flushes, and starts hashing.
     async fn finish(&self, number: u32) {
         let output = {
             let mut state = self.state.borrow_mut();
@@ -511,20 +520,38 @@ impl Desk {
             merge.and_then(|merge| merge.output.take())
         };
         let Some(output) = output else { return };
-        let weights = output.finish().await;
+        for compute in &self.state.borrow().computes {
+            wire::post(&compute.port, &ToCompute::Over, None, None);
+        }
+        let shared = output.is_shared();
+        let flushed = if shared { Ok(()) } else { output.flush() };
+        let weights = match flushed {
+            Ok(()) => output.files().await,
+            Err(error) => Err(error),
+        };
         // It may have failed in the meantime.
         let running =
             self.state.borrow().merge.as_ref().filter(|merge| merge.number == number).map(|merge| merge.plan.clone());
         let Some(plan) = running else { return };
         let weights = match weights {
             Ok(weights) => weights,
-            Err(error) => return self.stop(merge_error(error, &plan)).await,
+            Err(error) => {
+                drop(output);
+                return self.stop(merge_error(error, &plan, 0)).await;
+            }
         };
         let is_stage = self.state.borrow().stages.as_ref().is_some_and(Stages::is_stage);
         if is_stage {
+            // Only the merges after it read it.
+            drop(output);
             return self.after_stage(weights).await;
         }
         let over = self.publish(weights);
+        if shared && let Err(error) = output.flush() {
+            drop(output);
+            self.state.borrow_mut().finished = None;
+            return self.stop(merge_error(error, &plan, 0)).await;
+        }
         self.hand_out();
         for place in over {
             self.store().remove(place).await;
@@ -555,6 +582,7 @@ impl Desk {
     }
 
     async fn stop(&self, error: MergeError) {
+        say(&Event::MergeStopping);
         self.drop_merge().await;
         self.store().clear().await;
         say(&Event::MergeFailed { error });
@@ -563,20 +591,10 @@ impl Desk {
     /// Lets go of a running merge and removes what it wrote; false if there was none.
     async fn drop_merge(&self) -> bool {
         self.state.borrow_mut().stages = None;
-        let Some(merge) = self.state.borrow_mut().merge.take() else { return false };
-        if let Some(output) = merge.output {
-            output.close();
+        if self.state.borrow_mut().merge.take().is_none() {
+            return false;
         }
         self.store().clear().await;
         true
-    }
-}
-
-fn merge_error(error: OutputError, plan: &Plan) -> MergeError {
-    match error {
-        OutputError::NoSpace(short) => MergeError::NoSpace { short },
-        OutputError::Failed(why) => {
-            MergeError::Write { file: plan.files.first().map_or(String::new(), |file| file.name.clone()), why }
-        }
     }
 }

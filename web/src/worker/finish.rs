@@ -20,6 +20,8 @@ use crate::wire::words;
 pub(super) struct SmallBlob {
     file: ResultFile,
     blob: Blob,
+    /// What it is a copy of, until that was read.
+    unread: Option<WebFile>,
 }
 
 impl SmallBlob {
@@ -29,33 +31,43 @@ impl SmallBlob {
     }
 }
 
+/// Reads what the small files are copies of, for their checksums. While tensors are made: these files are megabytes.
+pub(super) fn read_copies(small: &mut [SmallBlob]) -> Result<(), MergeError> {
+    for SmallBlob { file, unread, .. } in small {
+        if let Some(source) = unread.take() {
+            let mut bytes = vec![0; source.len() as usize];
+            source.read_now(0, &mut bytes).map_err(|error| broken(&file.name, error.to_string()))?;
+            file.crc32 = crc32(&bytes);
+        }
+    }
+    Ok(())
+}
+
+fn broken(name: &str, why: String) -> MergeError {
+    MergeError::SmallFiles { file: name.to_owned(), why }
+}
+
 /// Makes the small files.
 pub(super) fn small_blobs(
     files: Vec<SmallFile>,
     plan: &Plan,
     folders: &[Folder<WebFile>],
 ) -> Result<Vec<SmallBlob>, MergeError> {
-    let broken = |name: &str, why: String| MergeError::SmallFiles { file: name.to_owned(), why };
-    let made = files.into_iter().map(|SmallFile { name, content }| {
-        let (bytes, copied) = match content {
-            Content::Bytes(bytes) => (bytes, None),
-            Content::CopyOf { input, file } => {
-                let folder = plan.inputs.get(input).and_then(|input| folders.get(input.model));
-                let source = folder
-                    .and_then(|folder| folder.files.get(&file))
-                    .ok_or_else(|| broken(&name, "the model was removed".to_owned()))?;
-                let mut bytes = vec![0; source.len() as usize];
-                source.read_now(0, &mut bytes).map_err(|error| broken(&name, error.to_string()))?;
-                (bytes, Some(source.blob().clone()))
-            }
-        };
-        let blob = match copied {
-            Some(blob) => blob,
-            None => Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes.as_slice())))
-                .map_err(|error| broken(&name, words(&error)))?,
-        };
-        let file = ResultFile { name, len: bytes.len() as u64, crc32: crc32(&bytes) };
-        Ok(SmallBlob { file, blob })
+    let made = files.into_iter().map(|SmallFile { name, content }| match content {
+        Content::Bytes(bytes) => {
+            let blob = Blob::new_with_u8_array_sequence(&Array::of1(&Uint8Array::from(bytes.as_slice())))
+                .map_err(|error| broken(&name, words(&error)))?;
+            let file = ResultFile { name, len: bytes.len() as u64, crc32: crc32(&bytes) };
+            Ok(SmallBlob { file, blob, unread: None })
+        }
+        Content::CopyOf { input, file } => {
+            let folder = plan.inputs.get(input).and_then(|input| folders.get(input.model));
+            let source = folder
+                .and_then(|folder| folder.files.get(&file))
+                .ok_or_else(|| broken(&name, "the model was removed".to_owned()))?;
+            let (blob, unread) = (source.blob().clone(), Some(source.clone()));
+            Ok(SmallBlob { file: ResultFile { name, len: source.len(), crc32: 0 }, blob, unread })
+        }
     });
     made.collect()
 }

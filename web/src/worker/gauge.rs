@@ -2,7 +2,7 @@
 //!
 //! Workers get the fixed merge's tensors as they get any merge's, one after another, and make its weights themselves.
 
-use merge_studio::gauge::{Row, Timed};
+use merge_studio::gauge::{Row, TASKS, Timed, table};
 use merge_studio::kernel::BackendKind;
 
 use super::merge::limits;
@@ -71,7 +71,8 @@ impl Gauge {
     }
 
     fn event(&self, over: bool, why: Option<String>) -> Event {
-        Event::Gauge { number: self.number, gauged: Gauged { rows: self.rows.clone(), over, why } }
+        let (done, all) = (self.rows.iter().map(|row| row.figures.len()).sum(), TASKS.len() * self.rows.len());
+        Event::Gauge { number: self.number, gauged: Gauged { table: table(&self.rows), done, all, over, why } }
     }
 }
 
@@ -124,7 +125,7 @@ impl State {
             FromCompute::Done { merge, report, beside, .. } if merge == running.merge => {
                 running.timed.made(&report, beside).err().map(|error| error.to_string())
             }
-            FromCompute::Failed { merge, error } if merge == running.merge => Some(error.to_string()),
+            FromCompute::Failed { merge, error, .. } if merge == running.merge => Some(error.to_string()),
             _ => return None,
         };
         running.left -= 1;

@@ -4,16 +4,17 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
-use merge_studio::kernel::{BLOCK, BackendKind, Precision};
+use merge_studio::kernel::{BLOCK, BackendKind, GpuCounters, Precision};
 use merge_studio::model::{Folder, Model};
 use merge_studio::output::{CrcRange, zip};
 use merge_studio::plan::{Job, Plan, Rule};
-use merge_studio::run::{self, JobReport, Limits};
+use merge_studio::run::{JobReport, Limits};
 use merge_studio_crc32::crc32;
 
 use super::compute::IN_FLIGHT;
+use super::stretch::{Stretch, halve, stretches};
 use crate::io::{Output, OutputError, WebFile};
-use crate::protocol::{Progress, Report, RunNotice, StageAt};
+use crate::protocol::{MergeError, Progress, Report, RunNotice, StageAt};
 
 /// Raw inputs that all workers together may keep between passes.
 const KEEP: u64 = 128 << 20;
@@ -97,11 +98,21 @@ fn for_gpu(job: &Job) -> bool {
     matches!(&job.rule, Rule::Merge(rule) if rule.precision == Precision::F32)
 }
 
+/// Why file number `file` was not written.
+pub(super) fn merge_error(error: OutputError, plan: &Plan, file: usize) -> MergeError {
+    match error {
+        OutputError::NoSpace(short) => MergeError::NoSpace { short },
+        OutputError::Failed(why) => {
+            MergeError::Write { file: plan.files.get(file).map_or(String::new(), |file| file.name.clone()), why }
+        }
+    }
+}
+
 /// What a compute worker has in hand.
 #[derive(Default)]
 struct Hand {
-    /// What is left of its batch.
-    batch: VecDeque<usize>,
+    /// What is left of its stretch.
+    left: Stretch,
     /// What it is at, and the share that is done.
     at: Option<(usize, f64)>,
     /// Bytes of its wasm memory after its last job.
@@ -125,8 +136,10 @@ pub(super) struct Merge {
     pub(super) output: Option<Output>,
     /// Whether tensors wait for the worker with the GPU.
     pub(super) gpu: bool,
-    for_gpu: VecDeque<Vec<usize>>,
-    for_cpu: VecDeque<Vec<usize>>,
+    for_gpu: VecDeque<Stretch>,
+    for_cpu: VecDeque<Stretch>,
+    /// Bytes of input of every job.
+    inputs: Vec<u64>,
     /// With the workers' numbers.
     hands: Vec<(u32, Hand)>,
     reports: Vec<Option<JobReport>>,
@@ -157,9 +170,11 @@ impl Merge {
             header_crcs.push((0, file.header.len() as u64, crc32(&file.header)));
         }
         let (mut gpus, mut cpus) = (VecDeque::new(), VecDeque::new());
-        for batch in run::batches(&plan, workers as usize) {
-            let (on_gpu, on_cpu): (Vec<_>, Vec<_>) =
-                batch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
+        let bytes = |job: &Job| job.sources.iter().map(|source| source.len).sum();
+        let inputs: Vec<u64> = plan.jobs.iter().map(bytes).collect();
+        for stretch in stretches(&inputs, workers) {
+            let (on_gpu, on_cpu): (Stretch, Stretch) =
+                stretch.into_iter().partition(|job| gpu && for_gpu(&plan.jobs[*job]));
             gpus.extend((!on_gpu.is_empty()).then_some(on_gpu));
             cpus.extend((!on_cpu.is_empty()).then_some(on_cpu));
         }
@@ -171,6 +186,7 @@ impl Merge {
             gpu,
             for_gpu: gpus,
             for_cpu: cpus,
+            inputs,
             hands: Vec::new(),
             bytes_done: 0,
             started,
@@ -184,26 +200,33 @@ impl Merge {
 
     /// The next job for a worker that has none.
     pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
-        let hand = hand_of(&mut self.hands, worker);
-        if hand.at.is_some() {
+        let Hand { left, at, .. } = hand_of(&mut self.hands, worker);
+        if at.is_some() {
             return None;
         }
-        if hand.batch.is_empty() {
+        let mut left = std::mem::take(left);
+        if left.is_empty() {
             let queued = if self.gpu && has_gpu { self.for_gpu.pop_front() } else { None };
-            hand.batch = queued.or_else(|| self.for_cpu.pop_front())?.into();
+            left = queued.or_else(|| self.for_cpu.pop_front()).or_else(|| self.halve())?;
         }
-        let job = hand.batch.pop_front()?;
-        hand.at = Some((job, 0.0));
+        let job = left.pop_front()?;
+        let hand = hand_of(&mut self.hands, worker);
+        (hand.left, hand.at) = (left, Some((job, 0.0)));
         Some(job)
+    }
+
+    /// Half of what another worker has left. Not of what is the GPU's.
+    fn halve(&mut self) -> Option<Stretch> {
+        if self.gpu { None } else { halve(self.hands.iter_mut().map(|(_, hand)| &mut hand.left), &self.inputs) }
     }
 
     /// The GPU is gone: the CPU takes what waits for it.
     pub(super) fn lose_gpu(&mut self) {
         self.gpu = false;
         self.for_cpu.append(&mut self.for_gpu);
-        // What is left of the batch of the worker that had it is shared out, too.
-        for (_, Hand { batch, .. }) in &mut self.hands {
-            self.for_cpu.extend((!batch.is_empty()).then(|| batch.drain(..).collect()));
+        // What is left of the stretch of the worker that had it is shared out, too.
+        for (_, Hand { left, .. }) in &mut self.hands {
+            self.for_cpu.extend((!left.is_empty()).then(|| std::mem::take(left)));
         }
     }
 
@@ -287,7 +310,10 @@ impl Merge {
     /// What the page shows afterwards.
     pub(super) fn report(&self, now: f64) -> Report {
         let reports = || self.reports.iter().flatten();
+        let mut gpu = GpuCounters::default();
+        reports().for_each(|report| gpu += report.gpu);
         Report {
+            gpu,
             seconds: (now - self.started) / 1000.0,
             read: reports().map(|report| report.read).sum(),
             written: self.plan.files.iter().map(|file| file.len).sum(),

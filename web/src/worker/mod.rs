@@ -11,6 +11,7 @@ mod merge;
 mod panic;
 mod stages;
 mod state;
+mod stretch;
 
 use std::collections::BTreeMap;
 

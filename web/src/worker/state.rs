@@ -74,8 +74,8 @@ pub(super) struct State {
     /// What the running merge is one of, if there are stages.
     pub(super) stages: Option<Stages>,
     pub(super) small: Vec<SmallBlob>,
-    /// The weight files of the running merge's inputs, an array an input.
-    pub(super) sources: Array,
+    /// The weight files of the running merge's inputs, an array an input, and the files that workers write to themselves.
+    pub(super) files: Array,
     pub(super) finished: Option<Finished>,
     /// How fast this device merges, while it is measured.
     pub(super) gauge: Option<Gauge>,
@@ -192,7 +192,7 @@ impl State {
         // Beside a GPU the other workers only copy.
         let limits = limits(if on_gpu { 1 } else { self.workers }, inputs);
         // Not from the models: one of them may have been closed meanwhile.
-        compute.prepare(merge.number, &merge.plan, limits, on_gpu, Some(&self.sources));
+        compute.prepare(merge.number, &merge.plan, limits, on_gpu, Some(&self.files));
     }
 
     /// A worker is gone; what it was hashing is hashed by another.

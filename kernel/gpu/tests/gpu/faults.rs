@@ -49,6 +49,7 @@ fn faulty_shaders(_: &mut Gpu) {
         // A reduction that forgets a part, a counter that forgets the padding.
         ("i < SIXTEEN; i++", "i < SIXTEEN - 1u; i++", "Gram matrices"),
         ("quad * LANES + i < head.len && ", "", "histograms"),
+        ("select(1u, 0x10001u, below == 0u)", "0x10001u", "histograms"),
         ("found_wanted <= before + counts[lane]", "found_wanted < before + counts[lane]", "ties"),
         // A variance in floats of single width, an average of several that is their sum, votes that are weighed when they should not.
         (

@@ -17,6 +17,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("windows_are_sent_before_earlier_ones_are_back_and_come_back_in_order", in_order),
     ("a_value_that_is_refused_ends_the_pass_and_nothing_of_its_window_comes_out", refused_midway),
     ("a_pass_that_its_host_ends_leaves_nothing_behind", ended_by_the_host),
+    ("a_device_that_is_lost_with_windows_under_way_ends_the_pass", lost_midway),
 ];
 
 const FRAME: Frame<'_> = Frame { precision: Precision::F32, space: Space::Inputs, row: 1, scales: &[] };
@@ -30,6 +31,8 @@ struct Tape {
     next: usize,
     /// The pass fails where this window is asked for.
     fails_at: usize,
+    /// Loses the device where this window is asked for.
+    breaks_at: Option<(usize, Box<dyn Fn()>)>,
     /// How many windows were asked for and not yet back, whenever some came back.
     ahead: RefCell<Vec<usize>>,
     values: Vec<u8>,
@@ -46,7 +49,7 @@ impl Tape {
         };
         let bytes = encode(Float::BF16, &(0..WINDOWS * LEN).map(&mut value).collect::<Vec<_>>());
         let (generation, ahead) = (Generation::fresh(), RefCell::default());
-        Self { bytes, generation, next: 0, fails_at: usize::MAX, ahead, values: Vec::new() }
+        Self { bytes, generation, next: 0, fails_at: usize::MAX, breaks_at: None, ahead, values: Vec::new() }
     }
 }
 
@@ -56,6 +59,9 @@ impl Pass for Tape {
     async fn next(&mut self) -> Result<bool, BackendError> {
         if self.next == self.fails_at {
             return Err(BackendError::Lost("the host says so".to_owned()));
+        }
+        if let Some((_, loses)) = self.breaks_at.as_ref().filter(|(window, _)| *window == self.next) {
+            loses();
         }
         self.next += 1;
         Ok(self.next <= WINDOWS)
@@ -106,7 +112,7 @@ fn refused_midway(gpu: &mut Gpu) {
         let mut found = [Histogram { counts: vec![7; 1 << 11], ..Histogram::new(query.digit) }];
         let outcome = block_on(gpu.histogram(&FRAME, &[query], &mut Tape::new(Some(spoiled)), &mut found));
         assert_eq!(outcome, Err(BackendError::UnsafeValues));
-        assert!(found[0].counts.iter().all(|&count| count == 7));
+        assert!(found[0].counts.iter().all(|&count| count == 7) && found[0].exact.iter().all(|&count| count == 0));
     }
     in_order(gpu);
 }
@@ -119,4 +125,17 @@ fn ended_by_the_host(gpu: &mut Gpu) {
         assert!(expected().starts_with(&tape.values));
     }
     in_order(gpu);
+}
+
+fn lost_midway(_: &mut Gpu) {
+    // Before the first, with one and with two under way, and when all were sent.
+    for window in [0, 1, 2, WINDOWS] {
+        let mut gpu = block_on(Gpu::open()).unwrap();
+        let mut tape = Tape { breaks_at: Some((window, Box::new(gpu.breaker()))), ..Tape::new(None) };
+        let outcome = block_on(gpu.mix(&FRAME, &mix(), &mut tape));
+        assert!(matches!(outcome, Err(BackendError::Lost(_))), "window {window}: {outcome:?}");
+        assert!(expected().starts_with(&tape.values) && tape.values.len() < expected().len(), "window {window}");
+        let again = block_on(gpu.mix(&FRAME, &mix(), &mut Tape::new(None)));
+        assert!(matches!(again, Err(BackendError::Lost(_))), "window {window}: {again:?}");
+    }
 }

@@ -15,6 +15,7 @@ pub const TESTS: &[(&str, Body)] = &[
     ("inputs_of_another_generation_are_never_taken_for_those_on_the_device", other_bytes),
     ("windows_of_one_generation_that_are_cut_otherwise_are_sent", other_cuts),
     ("where_not_all_windows_fit_the_first_ones_stay", little_room),
+    ("a_gpu_that_rested_is_sent_everything_again", rested),
     ("after_a_refusal_what_lies_on_the_device_is_still_right", refused),
 ];
 
@@ -43,6 +44,13 @@ fn mix(gpu: &mut Gpu, generation: Generation, first: usize, bytes: &[u8]) -> u64
 fn sent_once(gpu: &mut Gpu) {
     let (generation, bytes) = (Generation::fresh(), numbers(1, LEN));
     assert_eq!([(); 3].map(|()| mix(gpu, generation, 0, &bytes)), [1, 0, 0]);
+}
+
+fn rested(gpu: &mut Gpu) {
+    let (generation, bytes) = (Generation::fresh(), numbers(7, LEN));
+    assert_eq!(mix(gpu, generation, 0, &bytes), 1);
+    gpu.rest();
+    assert_eq!([(); 2].map(|()| mix(gpu, generation, 0, &bytes)), [1, 0]);
 }
 
 fn other_bytes(gpu: &mut Gpu) {

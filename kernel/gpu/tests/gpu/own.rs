@@ -308,7 +308,7 @@ fn loss(_: &mut Gpu) {
     for outcome in outcomes_of(&mut gpu, Float::F32, &bytes) {
         assert_eq!(outcome, Ok(()));
     }
-    gpu.lose();
+    gpu.breaker()();
     for outcome in outcomes_of(&mut gpu, Float::F32, &bytes) {
         assert!(matches!(outcome, Err(BackendError::Lost(_))), "{outcome:?}");
     }

@@ -32,10 +32,6 @@ pub const RESULTS: &str = "Results";
 pub const PROGRESS: &str = "Benchmark progress";
 /// A merge runs.
 pub const BUSY: &str = "A merge is running. Start when it is finished.";
-/// The table's first column.
-pub const TASK: &str = "Task";
-/// A figure that is not known.
-pub const NOT_YET: &str = "–";
 /// Status.
 pub const MEASURING: &str = "Measuring.";
 /// Status.

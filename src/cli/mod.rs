@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use merge_studio::gauge::LAYERS;
 
+mod benchmark;
 #[cfg(feature = "eval")]
 mod eval;
 mod failure;
@@ -58,6 +60,18 @@ enum Command {
     /// Evaluate models with lm-evaluation-harness's tasks
     #[cfg(feature = "eval")]
     Eval(EvalArgs),
+    /// Measure how fast this device merges, on the CPU and on the GPU, beside a plain copy
+    Benchmark {
+        /// Threads that compute on the CPU [default: one a core]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        threads: Option<u16>,
+        /// Print the figures as JSON
+        #[arg(long)]
+        json: bool,
+        /// Layers of the made-up models: for tests
+        #[arg(long, hide = true, default_value_t = LAYERS, value_parser = clap::value_parser!(u64).range(1..=LAYERS))]
+        layers: u64,
+    },
     /// Print a link that carries recipe, seed and fingerprints
     Link {
         #[command(flatten)]
@@ -230,6 +244,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Gguf(args) => gguf::gguf(&args),
         #[cfg(feature = "eval")]
         Command::Eval(args) => eval::eval(&args),
+        Command::Benchmark { threads, json, layers } => {
+            benchmark::benchmark(threads.map_or_else(merge::default_threads, usize::from), layers, json)
+        }
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json, markdown } => show::methods(json, markdown),
     };

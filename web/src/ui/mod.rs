@@ -5,6 +5,7 @@
 
 mod agreement;
 mod app;
+mod benchmark;
 mod binding;
 mod bindings;
 mod card;
@@ -17,6 +18,7 @@ mod field;
 mod files;
 mod filters;
 mod form;
+mod gauging;
 mod gguf;
 mod grouping;
 mod header;

@@ -56,7 +56,8 @@ fn share(done: u64, total: u64) -> (f64, String) {
     (share * 100.0, words::of(&numbers::bytes(done), &numbers::bytes(total)))
 }
 
-fn bar(label: &'static str, percent: f64, done: &str) -> Html {
+/// A bar called `label`, and what is done in words.
+pub fn bar(label: &'static str, percent: f64, done: &str) -> Html {
     html! {
         <div class="bar" role="progressbar" aria-label={label} aria-valuemin="0" aria-valuemax="100"
             aria-valuenow={format!("{percent:.0}")} aria-valuetext={format!("{percent:.0} %, {done}")}>

@@ -1,12 +1,10 @@
 //! Elements a second of every kernel on the CPU, at sizes that do not fit a cache.
 
-#[path = "../tests/support/near.rs"]
-mod near;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::bf16;
+use merge_studio::gauge::near;
 use merge_studio::kernel::cpu::Cpu;
 use merge_studio::kernel::{
     Backend, Coin, Combine, Cut, Digit, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Power, Precision,

@@ -11,11 +11,13 @@
 //! - [`plan`]: recipe + models → one job an output tensor, and the ledger that explains every one of them.
 //! - [`kernel`]: measure → mask → mix on windows of raw bytes, on the CPU (the reference) and on the GPU.
 //! - [`run`]: streams the plan's jobs through a backend, window by window.
+//! - [`gauge`]: a fixed merge of made-up models beside a plain copy, to tell how fast a device merges.
 //! - [`output`]: the model folder around the weights: config, tokenizer, card, recipe, ledger, zip.
 
 #![warn(missing_docs)]
 
 pub mod format;
+pub mod gauge;
 pub mod method;
 pub mod model;
 pub mod output;

@@ -554,3 +554,21 @@ fn an_interrupted_merge_leaves_nothing_and_says_130() {
     run.fails(130, &["interrupted"]);
     assert_eq!(bench.names(), ["r.yml"]);
 }
+
+#[test]
+fn a_benchmark_has_a_figure_for_every_task_beside_the_copy() {
+    let bench = Bench::new();
+    let run = bench.run(&["benchmark", "--threads", "2", "--layers", "1"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.out.starts_with("| task | CPU · 2 workers |"), "{}", run.out);
+    for task in ["copy", "linear", "slerp", "ties", "dare_ties"] {
+        let line = run.out.lines().find(|line| line.starts_with(&format!("| {task} | "))).unwrap_or_default();
+        let (cpu, gpu) = line.split_once(" |").and_then(|(_, cells)| cells.split_once(" |")).unwrap_or_default();
+        assert!(cpu.contains(" GB/s"), "{}", run.out);
+        assert_eq!(cpu.contains("% of the copy"), task != "copy", "{cpu}");
+        assert!(gpu.is_empty() || task == "copy" || gpu.contains("same bytes"), "{gpu}");
+    }
+    let json = bench.run(&["benchmark", "--layers", "1", "--json"]);
+    let rows: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert!(rows[0]["figures"][4]["rate"].as_f64().unwrap() > 0.0, "{}", json.out);
+}

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use half::bf16;
 use libtest_mimic::{Arguments, Trial};
 use merge_studio::format::DType;
+use merge_studio::gauge::{self, Beside};
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::kernel::{BLOCK, BackendError, BackendKind, GpuCounters};
 use merge_studio::method;
@@ -300,6 +301,54 @@ fn declined_midway(bench: &mut Bench) {
     }
 }
 
+/// The fixed merge that devices are measured with: the GPU makes all of it, and its bytes are the CPU's.
+fn gauged(bench: &mut Bench) {
+    let (limits, models) = (Limits::default(), gauge::models());
+    for (task, name) in gauge::TASKS.iter().enumerate().skip(1) {
+        let plan = gauge::plan(task, 1).unwrap();
+        let sources = gauge::sources(&plan, &models);
+        let mut beside = Beside::default();
+        for job in 0..plan.jobs.len() {
+            let make = |bench: &mut Bench| {
+                let (mut sink, mut watch) = (Written::default(), |_| ());
+                let run = run::job(&plan, job, &sources, bench, &limits, &mut sink, &mut watch);
+                let report = pollster::block_on(run).unwrap();
+                (report.backend, sink.0.split_off(plan.jobs[job].offset as usize))
+            };
+            let ((gpu, made), (cpu, expected)) = (make(bench), make(&mut Bench::default()));
+            assert_eq!((gpu, cpu), (Some(BackendKind::Gpu), Some(BackendKind::Cpu)), "{name}");
+            assert_eq!(made.len() as u64, plan.jobs[job].len);
+            let tensor = Beside::of(&made, &expected);
+            beside.elements += tensor.elements;
+            beside.differ += tensor.differ;
+        }
+        assert_eq!((beside.elements, beside.differ), (1025 * 2048, 0), "{name}");
+    }
+}
+
+/// The plain copy that they are put beside: inputs up once, the output's bytes down, nothing computed.
+fn copied(bench: &mut Bench) {
+    let plan = gauge::plan(0, 1).unwrap();
+    let sources = gauge::sources(&plan, &gauge::models());
+    let counted = |bench: &Bench| bench.gpu.as_ref().map(Gpu::counters).unwrap_or_default();
+    for (job, windows) in [(0, 4), (1, 1)] {
+        let before = counted(bench);
+        pollster::block_on(gauge::copy(&plan, job, &sources, bench, 1 << 19)).unwrap();
+        let now = counted(bench).since(before);
+        let len = plan.jobs[job].len;
+        let expected = GpuCounters {
+            passes: 1,
+            bytes_down: len + windows * REFUSED,
+            dispatches: 0,
+            submissions: windows,
+            readbacks: windows,
+            bytes_up: now.bytes_up,
+        };
+        assert_eq!(now, expected);
+        assert!(now.bytes_up.checked_sub(3 * len).is_some_and(|said| said <= SAID * windows), "{now:?}");
+    }
+}
+
 /// A test that borrows the one GPU.
 fn trial(name: String, gpu: &Shared, body: impl FnOnce(&mut Bench) + Send + 'static) -> Trial {
     let gpu = Arc::clone(gpu);
@@ -316,8 +365,11 @@ fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
     let opened = pollster::block_on(Gpu::open()).map(|gpu| Bench { gpu: Some(gpu), ..Bench::default() });
     let gpu: Shared = Arc::new(Mutex::new(opened));
-    let mut trials =
-        vec![trial("a_gpu_that_declines_midway_leaves_what_the_cpu_makes".to_owned(), &gpu, declined_midway)];
+    let mut trials = vec![
+        trial("a_gpu_that_declines_midway_leaves_what_the_cpu_makes".to_owned(), &gpu, declined_midway),
+        trial("the_fixed_merge_has_the_cpus_bytes".to_owned(), &gpu, gauged),
+        trial("a_plain_copy_computes_nothing".to_owned(), &gpu, copied),
+    ];
     for case in cases() {
         let name = case.name;
         let limits = Limits { window: WINDOW, ..Limits::default() };

@@ -6,8 +6,6 @@
 
 #[path = "support/checkpoints.rs"]
 mod checkpoints;
-#[path = "support/near.rs"]
-mod near;
 #[path = "support/watch.rs"]
 mod watch;
 

@@ -7,13 +7,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each module of the engine may import of the others, and why no more.
-const DIRECTIONS: [(&str, &[&str], &str); 7] = [
+const DIRECTIONS: [(&str, &[&str], &str); 8] = [
     ("format", &[], "bytes of files: it is read by everything and knows nothing of merging"),
     ("recipe", &[], "text and data: what methods exist comes in as data"),
     ("model", &["format"], "a folder of files, whatever it is used for"),
     ("method", &["kernel", "recipe"], "a formula: it knows no file, no window and no backend"),
     ("plan", &["format", "kernel", "method", "model", "recipe"], "made before a weight is read: it runs nothing"),
     ("run", &["format", "kernel", "method", "plan"], "it executes plans: recipes and models are behind it"),
+    (
+        "gauge",
+        &["format", "kernel", "method", "model", "plan", "recipe", "run"],
+        "a merge like any other, of models that are made up: it merges nothing by itself",
+    ),
     (
         "output",
         &["format", "kernel", "method", "model", "plan", "recipe", "run"],

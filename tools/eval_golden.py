@@ -2,7 +2,7 @@
 
     python tools/eval_golden.py            # in an environment with lm_eval==0.4.13, offline
 
-writes eval/tests/golden/*.json: every prompt, every answer's worth and every result, which eval/tests/golden.rs compares with ours.
+writes eval/tests/golden/tasks/*.json: every prompt, every answer's worth and every result, which eval/tests/golden.rs compares with ours.
 The model is a checksum: eval/tests/golden.rs has the same one. Public tasks run on invented documents with the fields of their
 publishers (eval/tests/data): what lm-evaluation-harness would fetch is taken from there.
 """
@@ -26,7 +26,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from lm_eval.utils import apply_template
 
 ROOT = Path(__file__).resolve().parent.parent / "eval" / "tests"
-DATA, TASKS, GOLDEN = ROOT / "data", ROOT / "tasks", ROOT / "golden"
+DATA, TASKS, GOLDEN = ROOT / "data", ROOT / "tasks", ROOT / "golden" / "tasks"
 
 # (task file, options): num_fewshot and limit as on lm_eval's command line, the number of resamplings.
 CASES = [
@@ -273,7 +273,7 @@ def label(name, options):
 
 def main():
     logging.disable(logging.WARNING)
-    GOLDEN.mkdir(exist_ok=True)
+    GOLDEN.mkdir(parents=True, exist_ok=True)
     wanted = sys.argv[1:]
     chosen = lambda name: not wanted or name in wanted
     for name, options in CASES:

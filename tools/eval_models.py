@@ -1,6 +1,7 @@
 """Writes what eval/tests/models.rs and eval/tests/demo.rs compare with: numbers of transformers and lm-evaluation-harness.
 
     python tools/eval_models.py
+    python tools/eval_models.py FOLDER OUT.json       # what HFLM answers for another model, for eval/tests/real.rs
 
 Seen with Python 3.11, torch 2.15.0 (CPU), transformers 5.24.0, tokenizers 0.23.3 and lm_eval 0.4.13. Takes a minute. What it writes
 is committed; no test needs Python.
@@ -13,6 +14,8 @@ eval/tests/golden/demo.json: what HFLM answers for the demo models.
 import json
 import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -196,8 +199,8 @@ PROMPTS = [
 ]
 
 
-def demo(name):
-    model = HFLM(pretrained=str(ROOT / "static/demo" / name), dtype="float32", device="cpu", batch_size=1)
+def answers(folder, pairs=PAIRS, texts=TEXTS, prompts=PROMPTS):
+    model = HFLM(pretrained=str(folder), dtype="float32", device="cpu", batch_size=1)
 
     def asked(kind, arguments):
         requests = [Instance(kind, {}, each, index) for index, each in enumerate(arguments)]
@@ -206,21 +209,21 @@ def demo(name):
 
     # One at a time: asked together, texts that are equal but for where the continuation begins are scored once, and all but the
     # longest continuation get other tokens' likelihoods (0.4.13).
-    scored = [asked("loglikelihood", [pair])[0] for pair in PAIRS]
-    rolling = asked("loglikelihood_rolling", [(text,) for text in TEXTS])
+    scored = [asked("loglikelihood", [pair])[0] for pair in pairs]
+    rolling = asked("loglikelihood_rolling", [(text,) for text in texts])
     generated = asked(
         "generate_until",
-        [(prompt, {"until": until, "max_gen_toks": most, "do_sample": False}) for prompt, until, most in PROMPTS],
+        [(prompt, {"until": until, "max_gen_toks": most, "do_sample": False}) for prompt, until, most in prompts],
     )
     return {
         "pairs": [
             {"context": context, "continuation": continuation, "log_likelihood": likelihood, "greedy": greedy}
-            for (context, continuation), (likelihood, greedy) in zip(PAIRS, scored)
+            for (context, continuation), (likelihood, greedy) in zip(pairs, scored)
         ],
-        "texts": [{"text": text, "log_likelihood": likelihood} for text, likelihood in zip(TEXTS, rolling)],
+        "texts": [{"text": text, "log_likelihood": likelihood} for text, likelihood in zip(texts, rolling)],
         "prompts": [
             {"prompt": prompt, "until": until, "most": most, "text": text}
-            for (prompt, until, most), text in zip(PROMPTS, generated)
+            for (prompt, until, most), text in zip(prompts, generated)
         ],
     }
 
@@ -262,13 +265,48 @@ def chats():
     return cases
 
 
+# The same in eval/tests/demo.rs.
+PENALTY = {"eos_token_id": [2, 75], "repetition_penalty": 1.3}
+QUESTIONS = {
+    "Question: What is the capital of France?\nAnswer:": [" Paris", " London", " Berlin", " Rome"],
+    "Question: Which of these is a metal?\nA. wood\nB. iron\nC. glass\nD. paper\nAnswer:": [" A", " B", " C", " D"],
+    "The boy put on his coat because": [" it was cold outside.", " the sun was made of cheese.", " he liked to swim."],
+    "A train leaves at noon and arrives at three. It took ": ["three hours", "two days", "3 h"],
+    "": ["The quick brown fox", " jumps", "<|im_start|>user\nHi"],
+    "Gr\u00fc\u00dfe aus Z\u00fcrich \u2603 \u4f60\u597d:  ": ["\u4e16\u754c", "world"],
+}
+ESSAY = (
+    "The river rises in the hills and runs through seven villages before it meets the sea. In spring the snow melts, "
+    "and the water stands high under the bridges. "
+)
+REAL_PROMPTS = [
+    ("The capital of France is", ["."], 24),
+    ("Question: 7 + 5 =\nAnswer:", ["\n\n", "Question"], 32),
+    ("<|im_start|>user\nName three colours.<|im_end|>\n<|im_start|>assistant\n", ["<|im_end|>"], 48),
+]
+
+
+def real(folder, out):
+    pairs = [(question, choice) for question, choices in QUESTIONS.items() for choice in choices]
+    texts = [ESSAY, ESSAY * 16, LINES, "\u4f60\u597d \u2603 caf\u00e9"]
+    Path(out).write_text(json.dumps(answers(folder, pairs, texts, REAL_PROMPTS), indent=1) + "\n")
+
+
 def main():
+    if len(sys.argv) > 2:
+        real(*sys.argv[1:])
+        return
     torch.set_num_threads(1)
     shutil.rmtree(GOLDEN / "models", ignore_errors=True)
     for case, (name, dtype, settings) in CASES.items():
         checkpoint(case, name, dtype, settings)
-    answers = {name: demo(name) for name in ("demo-base", "demo-reverse", "demo-sort", "demo-upper")}
-    (GOLDEN / "demo.json").write_text(json.dumps(answers, indent=1) + "\n")
+    demos = ("demo-base", "demo-reverse", "demo-sort", "demo-upper")
+    golden = {name: answers(ROOT / "static/demo" / name) for name in demos}
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "static/demo/demo-base", folder, dirs_exist_ok=True)
+        (Path(folder) / "generation_config.json").write_text(json.dumps(PENALTY))
+        golden["penalty"] = answers(folder, [], [], PROMPTS)
+    (GOLDEN / "demo.json").write_text(json.dumps(golden, indent=1) + "\n")
     (GOLDEN / "chats.json").write_text(json.dumps(chats(), indent=1) + "\n")
 
 

@@ -1,14 +1,13 @@
 //! What is counted: each kernel on a tensor of two windows, the second ragged, of a base and its near fine-tunes.
 
 use half::{bf16, f16};
+use merge_studio::gauge::near;
 use merge_studio::kernel::cpu::Cpu;
 use merge_studio::kernel::{
     Backend, Coin, Combine, Cut, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Power, Precision, Query, Raw,
     Score, Selection, Space, TieHunt, Window,
 };
 use pollster::block_on;
-
-use crate::near;
 
 /// Elements of the tensor: 64 blocks in the first window; 33 and two thirds of one in the second.
 const LEN: usize = 100_000;

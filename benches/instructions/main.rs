@@ -6,8 +6,6 @@
 
 mod baseline;
 mod cases;
-#[path = "../../tests/support/near.rs"]
-mod near;
 
 use std::collections::BTreeMap;
 use std::env;

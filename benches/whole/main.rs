@@ -7,8 +7,6 @@
 #[path = "../../tests/support/checkpoints.rs"]
 mod checkpoints;
 mod merges;
-#[path = "../../tests/support/near.rs"]
-mod near;
 mod page;
 mod table;
 #[path = "../../tests/support/watch.rs"]

@@ -6,7 +6,7 @@ mod folder;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use merge_studio_eval::model::{Error, Message, Model};
+use merge_studio_eval::model::{Error, Files, Message, Model, Tokenizer, TokenizerFiles};
 use merge_studio_eval::{Generation, Lm, Scored};
 use serde_json::Value;
 
@@ -99,6 +99,51 @@ fn generated_texts_are_lm_evals() {
     }
 }
 
+fn with_generation_config(generation_config: &str) -> Result<Model, Error> {
+    let read = |name: &str| fs::read(demo("demo-base").join(name)).unwrap();
+    let text = |name: &str| String::from_utf8(read(name)).unwrap();
+    let files = Files {
+        config: &text("config.json"),
+        tokenizer: TokenizerFiles {
+            tokenizer: &read("tokenizer.json"),
+            config: Some(&text("tokenizer_config.json")),
+            ..TokenizerFiles::default()
+        },
+        generation_config: Some(generation_config),
+    };
+    Model::open(&files, &mut folder::Safetensors(read("model.safetensors")))
+}
+
+#[test]
+fn what_the_generation_config_says_counts_as_in_lm_eval() {
+    // 75 is the letter g: it ends a generation, too.
+    let mut model = with_generation_config(r#"{"eos_token_id": [2, 75], "repetition_penalty": 1.3}"#).unwrap();
+    let plain = golden("demo.json")["demo-base"]["prompts"].clone();
+    let mut differ = false;
+    for (case, plain) in list(&golden("demo.json")["penalty"]["prompts"]).iter().zip(list(&plain)) {
+        let until: Vec<&str> = list(&case["until"]).iter().map(|text| text.as_str().unwrap()).collect();
+        let how = greedy(&until, case["most"].as_u64().unwrap() as usize);
+        let answered = model.generate(case["prompt"].as_str().unwrap(), &how).unwrap();
+        assert_eq!(answered.text, case["text"].as_str().unwrap(), "{case}");
+        differ |= case["text"] != plain["text"];
+    }
+    assert!(differ, "the settings change nothing");
+
+    for (setting, name) in [
+        (r#"{"no_repeat_ngram_size": 2}"#, "no_repeat_ngram_size"),
+        (r#"{"num_beams": 4}"#, "num_beams"),
+        (r#"{"suppress_tokens": [5]}"#, "suppress_tokens"),
+    ] {
+        // It scores all the same.
+        let mut model = with_generation_config(setting).unwrap();
+        model.rolling_log_likelihood("sort").unwrap();
+        let refused = model.generate("sort: 21 = ", &greedy(&[], 5)).unwrap_err();
+        assert!(matches!(&refused, Error::GenerationUnsupported(found) if found == name), "{refused}");
+    }
+    assert!(with_generation_config(r#"{"num_beams": 1, "suppress_tokens": null}"#).is_ok());
+    assert!(matches!(with_generation_config("{"), Err(Error::Json { file: "generation_config.json", .. })));
+}
+
 #[test]
 fn chats_are_transformers() {
     let model = open("demo-base");
@@ -114,14 +159,14 @@ fn chats_are_transformers() {
     assert!(matches!(model.tokenizer().chat(&[], true), Err(Error::NoTemplate)));
 }
 
-fn with_template(template: &str) -> merge_studio_eval::model::Tokenizer {
-    let files = merge_studio_eval::model::TokenizerFiles {
+fn with_template(template: &str) -> Tokenizer {
+    let files = TokenizerFiles {
         tokenizer: &fs::read(demo("demo-base").join("tokenizer.json")).unwrap(),
         config: Some(&fs::read_to_string(demo("demo-base").join("tokenizer_config.json")).unwrap()),
         special_tokens: None,
         chat_template: Some(template),
     };
-    merge_studio_eval::model::Tokenizer::read(&files, "llama").unwrap()
+    Tokenizer::read(&files, "llama").unwrap()
 }
 
 #[test]

@@ -213,7 +213,7 @@ fn check(case: &str, golden: &Json, tasks: Vec<Task>, groups: &[Group]) {
 }
 
 fn goldens(wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Json> {
-    let found: BTreeMap<String, Json> = files("golden", "json")
+    let found: BTreeMap<String, Json> = files("golden/tasks", "json")
         .into_iter()
         .filter(|(name, _)| name != "templates.json" && wanted(name))
         .map(|(name, bytes)| (name, serde_json::from_slice(&bytes).unwrap()))

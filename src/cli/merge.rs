@@ -255,7 +255,7 @@ fn on_cpu(crew: Crew<'_>, threads: usize) -> anyhow::Result<Tally> {
     Ok(crew.run(threads)?)
 }
 
-fn default_threads() -> usize {
+pub(super) fn default_threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 

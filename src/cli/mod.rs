@@ -4,7 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use merge_studio::gauge::LAYERS;
 
+mod benchmark;
+#[cfg(feature = "eval")]
+mod eval;
 mod failure;
 mod files;
 mod gguf;
@@ -53,6 +57,21 @@ enum Command {
     },
     /// Write a model as one GGUF file, for llama.cpp
     Gguf(GgufArgs),
+    /// Evaluate models with lm-evaluation-harness's tasks
+    #[cfg(feature = "eval")]
+    Eval(EvalArgs),
+    /// Measure how fast this device merges, on the CPU and on the GPU, beside a plain copy
+    Benchmark {
+        /// Threads that compute on the CPU [default: one a core]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+        threads: Option<u16>,
+        /// Print the figures as JSON
+        #[arg(long)]
+        json: bool,
+        /// Layers of the made-up models: for tests
+        #[arg(long, hide = true, default_value_t = LAYERS, value_parser = clap::value_parser!(u64).range(1..=LAYERS))]
+        layers: u64,
+    },
     /// Print a link that carries recipe, seed and fingerprints
     Link {
         #[command(flatten)]
@@ -155,6 +174,45 @@ struct GgufArgs {
     force: bool,
 }
 
+#[cfg(feature = "eval")]
+#[derive(Args)]
+struct EvalArgs {
+    /// Model folders, such as a merge's output and its inputs
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+    /// Task files (.yaml), data files that are tasks by themselves (.jsonl), or public tasks by name
+    #[arg(long, value_name = "TASKS", value_delimiter = ',', required = true)]
+    tasks: Vec<String>,
+    /// Data files of public tasks, with their split (train, dev, validation, test) in the name
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    data: Vec<PathBuf>,
+    /// The first N questions of each task only, or a share of them below 1
+    #[arg(long, value_name = "N", value_parser = eval::Limit::parse)]
+    limit: Option<eval::Limit>,
+    /// Examples before each question, where a task does not say 0
+    #[arg(long, value_name = "N")]
+    num_fewshot: Option<usize>,
+    /// Seed that examples are drawn with
+    #[arg(long, value_name = "N", default_value_t = 1234)]
+    seed: u64,
+    /// Print JSON: a short form, or lm-evaluation-harness's layout; several models by their names
+    #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "short", value_enum)]
+    json: Option<Report>,
+    /// In JSON, also what was answered to each question
+    #[arg(long, requires = "json")]
+    log_samples: bool,
+}
+
+/// A form of results.
+#[cfg(feature = "eval")]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Report {
+    /// Values and their standard errors by task
+    Short,
+    /// For programs that read lm-evaluation-harness's results
+    LmEval,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum GgufKind {
     /// The type of most of the model's elements
@@ -184,6 +242,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { recipe, options, json } => show::plan(&recipe, &options, json),
         Command::Inspect { model, tensors, json } => show::inspect(&model, tensors, json),
         Command::Gguf(args) => gguf::gguf(&args),
+        #[cfg(feature = "eval")]
+        Command::Eval(args) => eval::eval(&args),
+        Command::Benchmark { threads, json, layers } => {
+            benchmark::benchmark(threads.map_or_else(merge::default_threads, usize::from), layers, json)
+        }
         Command::Link { recipe, random_seed, page } => show::link(&recipe, random_seed, &page),
         Command::Methods { json, markdown } => show::methods(json, markdown),
     };

@@ -8,7 +8,7 @@ use std::thread;
 #[cfg(feature = "gpu")]
 use merge_studio::kernel::gpu::Gpu;
 use merge_studio::kernel::{BackendKind, GpuCounters};
-use merge_studio::plan::Plan;
+use merge_studio::plan::{Job, Plan};
 use merge_studio::run::{self, Bench, JobReport, Limits, RunError};
 use serde::Serialize;
 
@@ -74,8 +74,8 @@ pub(super) struct Crew<'a> {
     sources: &'a [Vec<&'a FileSource>],
     files: &'a WeightFiles,
     progress: &'a Progress,
-    /// Of inputs that are worth it, in bytes a thread.
-    keep: u64,
+    /// How many are at work, if all are.
+    threads: usize,
     batches: Vec<Vec<usize>>,
     next: AtomicUsize,
     tally: Mutex<Tally>,
@@ -95,7 +95,7 @@ impl<'a> Crew<'a> {
             sources,
             files,
             progress,
-            keep: KEEP_EACH.min(KEEP / threads as u64),
+            threads,
             batches: run::batches(plan, threads),
             next: AtomicUsize::new(0),
             tally: Mutex::default(),
@@ -179,14 +179,19 @@ impl<'a> Crew<'a> {
             count_to((share as u64).min(bytes));
         };
         let mut sink = self.files;
-        let made = self.plan.jobs[job].sources.iter().any(|source| source.assembly.is_some());
-        let keep = if made || has_gpu(bench) { self.keep } else { 0 };
-        let limits = Limits { keep, ..Limits::default() };
+        let limits = limits(&self.plan.jobs[job], self.threads, bench);
         let work = run::job(self.plan, job, self.sources, bench, &limits, &mut sink, &mut watch);
         let report = pollster::block_on(work)?;
         count_to(bytes);
         Ok(report)
     }
+}
+
+/// What one of `threads` threads may hold for a job.
+pub(super) fn limits(job: &Job, threads: usize, bench: &Bench) -> Limits {
+    let made = job.sources.iter().any(|source| source.assembly.is_some());
+    let keep = if made || has_gpu(bench) { KEEP_EACH.min(KEEP / threads as u64) } else { 0 };
+    Limits { keep, ..Limits::default() }
 }
 
 /// Bytes of the job's sources.
@@ -195,11 +200,11 @@ pub(super) fn input_bytes(plan: &Plan, job: usize) -> u64 {
 }
 
 #[cfg(feature = "gpu")]
-fn has_gpu(bench: &Bench) -> bool {
+pub(super) fn has_gpu(bench: &Bench) -> bool {
     bench.gpu.is_some()
 }
 
 #[cfg(not(feature = "gpu"))]
-fn has_gpu(_: &Bench) -> bool {
+pub(super) fn has_gpu(_: &Bench) -> bool {
     false
 }

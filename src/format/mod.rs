@@ -14,5 +14,5 @@ pub use dtype::DType;
 pub use error::{Foreign, HeaderError, IndexError};
 pub use header::{Entry, Header, MAX_HEADER};
 pub use index::{INDEX_NAME, ShardIndex};
-pub use order::{in_order, order, set_of};
+pub use order::{in_order, order, retain, set_of};
 pub use source::{ReadError, Source};

@@ -165,11 +165,15 @@ pub fn with_token_ids(text: &str, moved: impl Fn(u64) -> Option<u64>) -> (String
 
 /// The type that a reader of the config should expect: the one that most of the output's float elements have.
 pub(super) fn output_dtype(plan: &Plan) -> Option<DType> {
-    let mut elements: BTreeMap<DType, u64> = BTreeMap::new();
+    let mut elements: Vec<(u64, DType)> = Vec::new();
     for job in plan.jobs.iter().filter(|job| job.dtype.is_float()) {
-        *elements.entry(job.dtype).or_default() += job.len / job.dtype.size();
+        let own = job.len / job.dtype.size();
+        match elements.iter_mut().find(|(_, dtype)| *dtype == job.dtype) {
+            Some((count, _)) => *count += own,
+            None => elements.push((own, job.dtype)),
+        }
     }
-    elements.into_iter().max_by_key(|&(_, count)| count).map(|(dtype, _)| dtype)
+    elements.into_iter().max().map(|(_, dtype)| dtype)
 }
 
 fn torch_name(dtype: DType) -> Option<&'static str> {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::format::ShardIndex;
+use crate::format::{ShardIndex, retain};
 use crate::model::Model;
 use crate::model::tokenizer::{TokenizerError, TokenizerFiles};
 use crate::plan::vocabulary::VocabularyError;
@@ -96,7 +96,7 @@ pub fn small_files(
             Some(rule) => template::chosen(rule, &of_inputs)?,
             None => None,
         };
-        files.retain(|name, _| !tokenizer::is_of_the_tokenizer(name));
+        retain(&mut files, &mut |name, _| !tokenizer::is_of_the_tokenizer(name));
         let made = tokenizer::files(&of_inputs, plan.donor, alignment.as_ref(), template.as_deref())?;
         files.extend(made.files.into_iter().map(|file| (file.name, file.content)));
         notices.extend(made.notices);

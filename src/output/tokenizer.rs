@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::template::{OLD_TEMPLATE_FILE, TEMPLATE_FILE};
 use super::{Content, SmallFile, config, json};
+use crate::format::retain;
 use crate::model::tokenizer::{Tokenizer, TokenizerError, TokenizerFiles, added_tokens_decoder};
 use crate::plan::vocabulary::Alignment;
 
@@ -76,16 +77,14 @@ pub fn files(
         for name in own.names() {
             output.insert(name.to_owned(), Content::CopyOf { input: source, file: name.to_owned() });
         }
-        output.remove(GENERATION);
+        let mut gone = vec![GENERATION];
         let mut settings = own.text(TOKENIZER_CONFIG).map(str::to_owned);
         if let Some(alignment) = alignment.filter(|alignment| !alignment.is_unchanged()) {
             output.insert(TOKENIZER.to_owned(), Content::Bytes(alignment.tokenizer.to_json()?.into_bytes()));
             // tokenizer.json says all that it would.
-            output.remove("added_tokens.json");
+            gone.push("added_tokens.json");
             if alignment.tokenizer.is_stripped() {
-                for name in OTHER_VOCABULARIES {
-                    output.remove(name);
-                }
+                gone.extend(OTHER_VOCABULARIES);
             }
             settings = settings.map(|text| with_added_tokens(&text, &alignment.tokenizer));
         }
@@ -95,11 +94,12 @@ pub fn files(
                 let quoted = Value::from(template).to_string();
                 settings = Some(json::set(settings.as_deref().unwrap_or("{}"), &["chat_template"], &quoted));
                 output.insert(TEMPLATE_FILE.to_owned(), Content::Bytes(template.as_bytes().to_vec()));
-                output.remove(OLD_TEMPLATE_FILE);
+                gone.push(OLD_TEMPLATE_FILE);
             } else {
                 notices.push(FilesNotice::NoTokenizerForTemplate);
             }
         }
+        retain(&mut output, &mut |name, _| !gone.contains(&name.as_str()));
         if let Some(settings) = settings.filter(|settings| own.text(TOKENIZER_CONFIG) != Some(settings)) {
             output.insert(TOKENIZER_CONFIG.to_owned(), Content::Bytes(settings.into_bytes()));
         }

@@ -5,8 +5,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use half::bf16;
-
-use crate::near;
+use merge_studio::gauge::near;
 
 /// The sizes of a llama with tied embeddings.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
+use merge_studio::gauge::LAYERS;
 use merge_studio::output::gguf::GgufType;
 use merge_studio::output::zip::{self, Entry, Part};
 use merge_studio::plan::PlanOptions;
@@ -18,7 +19,7 @@ use yew::Callback;
 use crate::crew::{Crew, Who};
 use crate::io;
 use crate::protocol::{
-    Event, GgufEvent, GgufFailure, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn,
+    Event, Gauged, GgufEvent, GgufFailure, MergeError, ModelId, PlanToken, Report, Request, ResultFile, RunOn,
 };
 use crate::scribe::Scribe;
 use crate::wire::{self, ToDesk, ToScribe};
@@ -44,6 +45,9 @@ struct Inner {
     result: RefCell<Vec<(ResultFile, Blob)>>,
     scribe: RefCell<Option<Scribe>>,
     gguf: RefCell<Option<Blob>>,
+    gauges: Cell<u32>,
+    /// The running measurement.
+    gauge: Cell<Option<u32>>,
 }
 
 /// Two handles on the same workers are equal.
@@ -94,6 +98,8 @@ impl Bridge {
                 result: RefCell::default(),
                 scribe: RefCell::default(),
                 gguf: RefCell::default(),
+                gauges: Cell::new(0),
+                gauge: Cell::new(None),
             }
         }))
     }
@@ -162,6 +168,21 @@ impl Bridge {
             given.push(&model(result, paths, made.iter().map(|(_, blob)| blob).collect()));
         }
         given
+    }
+
+    /// Measures how fast this device merges. Answered by [`Event::Gauge`]s, the last of which says that it is over. Not beside a merge.
+    pub fn gauge(&self) {
+        let number = next(&self.0.gauges);
+        self.0.gauge.set(Some(number));
+        self.0.crew.call_everyone();
+        self.0.send(Request::Gauge { number, layers: layers() });
+    }
+
+    /// Stops it. Not answered.
+    pub fn stop_gauge(&self) {
+        if self.0.gauge.take().is_some() {
+            self.0.start_over();
+        }
     }
 
     /// Writes the finished result, called `name`, as one GGUF file; whatever was written so before goes. Answered by
@@ -283,9 +304,14 @@ impl Inner {
             Event::Planned { .. } => self.crew.call_everyone(),
             Event::MergeStopping => {
                 // They may be deep in a tensor that nobody wants any more.
-                self.crew.dismiss();
-                self.crew.call_first();
+                self.start_over();
                 return;
+            }
+            Event::Gauge { number, .. } if self.gauge.get() != Some(*number) => return,
+            Event::Gauge { gauged: Gauged { over: true, .. }, .. } => {
+                self.gauge.set(None);
+                // What they took is given back with them.
+                self.start_over();
             }
             Event::MergeFailed { .. } => {
                 self.merging.set(false);
@@ -294,6 +320,12 @@ impl Inner {
             _ => {}
         }
         self.on_event.emit(event);
+    }
+
+    /// Ends all compute workers and calls the one that tries WebGPU anew.
+    fn start_over(&self) {
+        self.crew.dismiss();
+        self.crew.call_first();
     }
 
     fn hear_scribe(&self, event: GgufEvent, beside: &JsValue) {
@@ -326,6 +358,10 @@ impl Inner {
                     self.send(plan);
                 }
                 self.crew.call_first();
+                if let Some(number) = self.gauge.take() {
+                    let gauged = Gauged { over: true, why: Some(message.clone()), ..Gauged::default() };
+                    self.on_event.emit(Event::Gauge { number, gauged });
+                }
                 if self.merging.replace(false) {
                     self.on_event.emit(Event::MergeFailed { error: MergeError::WorkerDied(message) });
                 }
@@ -336,6 +372,12 @@ impl Inner {
 
 fn strings<'a>(texts: impl Iterator<Item = &'a String>) -> Array {
     texts.map(|text| wasm_bindgen::JsValue::from(text.as_str())).collect()
+}
+
+/// Layers of the models that a device is measured with: one for tests, whose page's address asks for it.
+fn layers() -> u64 {
+    let query = web_sys::window().and_then(|window| window.location().search().ok()).unwrap_or_default();
+    if query.contains("benchmark=small") { 1 } else { LAYERS }
 }
 
 fn next(counter: &Cell<u32>) -> u32 {

@@ -72,6 +72,13 @@ pub enum Request {
     Cancel,
     /// Remove the finished result.
     Discard,
+    /// Measure how fast this device merges. All compute workers are there by then, and no merge runs; ending them ends it.
+    Gauge {
+        /// Names it.
+        number: u32,
+        /// Layers of the made-up models.
+        layers: u64,
+    },
 }
 
 /// What the workers tell the page.
@@ -153,6 +160,13 @@ pub enum Event {
     },
     /// The merge was cancelled; what it wrote is being removed, before anything else is done.
     Cancelled,
+    /// How far the measuring is; sent with every figure.
+    Gauge {
+        /// Which one.
+        number: u32,
+        /// What is known.
+        gauged: Gauged,
+    },
     /// What becomes of the GGUF file that was asked for.
     Gguf(GgufEvent),
     /// A worker died of a fault in Merge Studio and was replaced. Models stay open; a running merge fails beside this.
@@ -160,6 +174,21 @@ pub enum Event {
         /// The panic's message and place.
         message: String,
     },
+}
+
+/// What is known of how fast this device merges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gauged {
+    /// What was measured, as `merge_studio::gauge` tabulates it; empty until it has begun.
+    pub table: Vec<Vec<String>>,
+    /// Figures that are known.
+    pub done: usize,
+    /// How many there will be.
+    pub all: usize,
+    /// Whether it is over.
+    pub over: bool,
+    /// Why, if it ended early.
+    pub why: Option<String>,
 }
 
 /// Where results are kept until they are downloaded.

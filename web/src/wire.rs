@@ -5,6 +5,7 @@
 //! so that they always agree; a scribe is another one, which is found by the hash that its build gave it.
 
 use js_sys::{Array, Promise, Uint8Array};
+use merge_studio::gauge::Beside;
 use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::Plan;
 use merge_studio::run::{JobReport, Limits, RunError};
@@ -88,7 +89,8 @@ pub enum ToDesk {
 /// From the desk to a compute worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToCompute {
-    /// A merge begins: its plan, and beside it the weight files, an array an input, and the files to write to, if they are shared.
+    /// A merge begins: its plan, and beside it the weight files, an array an input, and the files to write to, if they are shared. Nothing is
+    /// beside it where the weights are made up.
     Prepare {
         /// Names the merge.
         merge: u32,
@@ -105,6 +107,8 @@ pub enum ToCompute {
     Run {
         /// Its index in the plan.
         job: usize,
+        /// How.
+        how: How,
     },
     /// A window was written.
     Ack {
@@ -118,6 +122,17 @@ pub enum ToCompute {
         /// Its number among the result's files.
         file: usize,
     },
+}
+
+/// How a tensor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// As the plan says.
+    Make,
+    /// Not at all: its bytes are moved and nothing is computed.
+    Copy,
+    /// On the GPU and on the CPU, and the two are compared.
+    Compare,
 }
 
 /// From a compute worker to the desk.
@@ -151,6 +166,8 @@ pub enum FromCompute {
         job: usize,
         /// How it went.
         report: JobReport,
+        /// What a comparison found.
+        beside: Option<Beside>,
         /// Bytes of wasm memory.
         memory: u64,
     },

@@ -72,3 +72,53 @@ pub fn choose(logits: &[f32], how: &Generation, place: u64) -> Result<u32> {
     // Rounding may leave a little behind the last.
     Ok(token.or(drawn.last()).map_or(first as u32, |(token, _)| *token))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn how(temperature: f64, top_p: f64, top_k: usize) -> Generation {
+        Generation { until: Vec::new(), max_tokens: 1, temperature, top_p, top_k, seed: 3 }
+    }
+
+    /// How often each token is drawn at 4000 places.
+    fn shares(logits: &[f32], how: &Generation) -> Vec<f64> {
+        let mut shares = vec![0.0; logits.len()];
+        for place in 0..4000 {
+            shares[choose(logits, how, place).unwrap() as usize] += 1.0 / 4000.0;
+        }
+        shares
+    }
+
+    #[test]
+    fn tokens_come_as_often_as_they_are_likely() {
+        // 1/2, 1/4, 1/8, 1/8.
+        let logits = [0.25f32.ln(), 0.5f32.ln(), 0.125f32.ln(), 0.125f32.ln()];
+        // Five standard deviations of a share of one half.
+        let close = |found: Vec<f64>, expected: [f64; 4]| {
+            assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 0.04), "{found:?}");
+        };
+        close(shares(&logits, &how(1.0, 1.0, 0)), [0.25, 0.5, 0.125, 0.125]);
+        close(shares(&logits, &how(0.5, 1.0, 0)), [2.0 / 11.0, 8.0 / 11.0, 0.5 / 11.0, 0.5 / 11.0]);
+        close(shares(&logits, &how(1.0, 1.0, 2)), [1.0 / 3.0, 2.0 / 3.0, 0.0, 0.0]);
+        close(shares(&logits, &how(1.0, 0.7, 0)), [1.0 / 3.0, 2.0 / 3.0, 0.0, 0.0]);
+        close(shares(&logits, &how(1.0, 0.8, 0)), [2.0 / 7.0, 4.0 / 7.0, 1.0 / 7.0, 0.0]);
+    }
+
+    #[test]
+    fn draws_are_splitmix64s() {
+        // The first three of the sequence from 1234567, as its authors' program gives them.
+        let expected = [6_457_827_717_110_365_317u64, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        for (place, bits) in expected.into_iter().enumerate() {
+            assert_eq!(uniform(1_234_567, place as u64), (bits >> 11) as f64 / (1u64 << 53) as f64);
+        }
+    }
+
+    #[test]
+    fn a_penalty_makes_either_sign_less_likely_once() {
+        let mut logits = [2.0, -2.0, 1.0];
+        penalise(&mut logits, &[0, 1, 1, 7], 2.0);
+        assert_eq!(logits, [1.0, -4.0, 1.0]);
+    }
+}

@@ -127,6 +127,11 @@ const AGGREGATIONS: [(Aggregation, &str); 9] = [
 ];
 
 impl Metric {
+    /// The metric of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        METRICS.iter().find(|row| row.1 == name).map(|row| row.0)
+    }
+
     /// Its name in task files and results.
     pub fn name(self) -> &'static str {
         METRICS.iter().find(|row| row.0 == self).map_or("", |row| row.1)

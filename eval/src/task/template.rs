@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     fn golden() -> serde_json::Value {
-        serde_json::from_str(include_str!("../../tests/golden/templates.json")).unwrap()
+        serde_json::from_str(include_str!("../../tests/golden/tasks/templates.json")).unwrap()
     }
 
     fn render(template: &str) -> Result<String, TemplateError> {

@@ -38,7 +38,8 @@ use std::collections::VecDeque;
 
 use device::{Device, Pending};
 use merge_studio_kernel::{
-    Backend, BackendKind, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass, Power, Query, TieHunt,
+    Backend, BackendError, BackendKind, Float, Frame, GpuCounters, Gram, Histogram, Mask, Mix, Norms, Overlap, Pass,
+    Power, Query, TieHunt,
 };
 use work::{Part, Work};
 
@@ -123,6 +124,12 @@ impl Gpu {
 }
 
 impl Gpu {
+    /// Sends a pass's windows as a mix does, and fetches as many values of type `out`, whatever they are, without computing anything: what
+    /// a merge on this device is put beside.
+    pub async fn copy<P: Pass>(&mut self, out: Float, pass: &mut P) -> Result<(), P::Error> {
+        self.work(pass, &mut work::Copied { out }).await
+    }
+
     /// Does the work of a pass: sends every part of every window, and takes the results in the same order, a few parts later.
     async fn work<P: Pass>(&mut self, pass: &mut P, work: &mut dyn Work) -> Result<(), P::Error> {
         // Dropped with all that is pending where anything fails: nothing outlives the pass.
@@ -140,29 +147,26 @@ impl Gpu {
                     flight.push_back((part, pending));
                 }
                 if flight.len() >= work.most_in_flight() {
-                    self.land(&mut flight, pass, work).await?;
+                    self.land(&mut flight, work).await?.into_iter().for_each(|values| pass.put(values));
                 }
             }
         }
         while !flight.is_empty() {
-            self.land(&mut flight, pass, work).await?;
+            self.land(&mut flight, work).await?.into_iter().for_each(|values| pass.put(values));
         }
         Ok(())
     }
 
-    /// Waits for the part that was sent first.
-    async fn land<P: Pass>(
+    /// Waits for the part that was sent first; gives the values that it merged. Knows no pass, so that it is compiled once for all.
+    async fn land(
         &mut self,
         flight: &mut VecDeque<(Part, Pending)>,
-        pass: &mut P,
         work: &mut dyn Work,
-    ) -> Result<(), P::Error> {
-        if let Some((part, pending)) = flight.pop_front()
-            && let Some(values) = self.device.land(pending, |results| work.take(&part, results)).await?
-        {
-            pass.put(values);
+    ) -> Result<Option<Vec<u8>>, BackendError> {
+        match flight.pop_front() {
+            Some((part, pending)) => self.device.land(pending, |results| work.take(&part, results)).await,
+            None => Ok(None),
         }
-        Ok(())
     }
 }
 

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use super::BINDING;
 use super::device::Call;
-use super::layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS, WORKGROUP};
+use super::layout::{BINS, BLOCKS_COUNTED, DigitRow, HuntRow, Pair, STRIP_ROWS, STRIPS, Term, WORKGROUP};
 use super::shaders::Kernel;
 use super::window::{
     Chunk, MOST_WORKGROUPS, call, chunks, coefficient, dtype_word, masked_call, saturated, score_kind, score_word,
     workgroups,
 };
 use merge_studio_kernel::{
-    BLOCK, BackendError, Combine, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Query,
-    Space, TieHunt, Window,
+    BLOCK, BackendError, Combine, Float, Frame, Gram, Groups, Histogram, Mask, Mix, Norms, Overlap, Power, Precision,
+    Query, Space, TieHunt, Window,
 };
 
 /// Parts of windows that are on their way at a time: one is sent, one computed, one fetched. The next window is read while two are.
@@ -424,5 +424,31 @@ impl Work for Mixed<'_> {
 
     fn take(&mut self, Part { chunk, .. }: &Part, results: &[u8]) -> Option<Vec<u8>> {
         Some(results[..chunk.len * self.mix.out.size()].to_vec())
+    }
+}
+
+/// Inputs that are only sent, and results that are only fetched.
+pub(super) struct Copied {
+    pub(super) out: Float,
+}
+
+impl Copied {
+    const FRAME: Frame<'static> = Frame { precision: Precision::F32, space: Space::Inputs, row: 1, scales: &[] };
+}
+
+impl Work for Copied {
+    fn parts(&self, window: &Window<'_>, binding: u64) -> Result<Vec<Part>, BackendError> {
+        chunks(&Self::FRAME, window, 0, self.out.size() * BLOCK, binding).map(|chunks| parts(chunks, 0))
+    }
+
+    fn call<'w>(&self, window: &Window<'w>, Part { chunk, .. }: &Part) -> Result<Option<Call<'w>>, BackendError> {
+        let mut call = call::<Term>(&Self::FRAME, window, *chunk, &[]);
+        call.results = (chunk.len.next_multiple_of(4) * self.out.size()) as u64;
+        call.read = call.results;
+        Ok(Some(call))
+    }
+
+    fn take(&mut self, Part { chunk, .. }: &Part, results: &[u8]) -> Option<Vec<u8>> {
+        Some(results[..chunk.len * self.out.size()].to_vec())
     }
 }

@@ -94,15 +94,16 @@ impl Tosses {
 fn toss(coin: &Coin, first: u64) -> Tossed {
     // `first` is a multiple of BLOCK, so that the low word does not wrap within a block.
     let (low, high) = ((first / 4) as u32, (first >> 34) as u32);
-    let mut words = [[0; 4]; BLOCK / 4];
-    for (lane, words) in words.iter_mut().enumerate() {
-        *words = philox([low + lane as u32, high, coin.stream[0], coin.stream[1]], coin.key);
+    // Four bits a counter.
+    let mut kept = [0; BLOCK / 4];
+    for (lane, kept) in kept.iter_mut().enumerate() {
+        let words = philox([low + lane as u32, high, coin.stream[0], coin.stream[1]], coin.key);
+        let [a, b, c, d] = words.map(|word| u32::from(word < coin.threshold));
+        *kept = a | b << 1 | c << 2 | d << 3;
     }
     let mut tossed = [0; BLOCK / 32];
-    for (bits, words) in tossed.iter_mut().zip(words.as_flattened().as_chunks::<32>().0) {
-        for (j, word) in words.iter().enumerate() {
-            *bits |= u32::from(*word < coin.threshold) << j;
-        }
+    for (bits, kept) in tossed.iter_mut().zip(kept.as_chunks::<8>().0) {
+        *bits = kept.iter().enumerate().fold(0, |bits, (lane, kept)| bits | kept << (4 * lane));
     }
     tossed
 }

@@ -329,7 +329,7 @@ impl Tokenizer {
             Some(source) => crate::format::set_of(source.model_tokens()?.into_iter().map(|(token, _)| token)),
             None => BTreeSet::new(),
         };
-        self.ids.retain(|token, id| !outside(*id) && model.contains(token));
+        crate::format::retain(&mut self.ids, &mut |token, id| !outside(*id) && model.contains(token));
         self.model_tokens = self.ids.len() as u64;
         self.stripped = Some(vocab_size);
         for (id, token) in added {

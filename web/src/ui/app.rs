@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::state::{Action, Alert, Planning, State, Tab, Wanted};
 use super::theme::Theme;
 use super::words::{self, model, recipe, run};
-use super::{demo, grouping, results};
+use super::{benchmark, demo, grouping, results};
 use crate::bridge::Bridge;
 use crate::protocol::{self, GgufEvent, ModelId};
 
@@ -125,6 +125,10 @@ impl Component for App {
         true
     }
 
+    fn rendered(&mut self, _: &Context<Self>, _: bool) {
+        benchmark::show();
+    }
+
     fn view(&self, ctx: &Context<Self>) -> Html {
         let link = ctx.link();
         let act = link.callback(Msg::Act);
@@ -148,6 +152,9 @@ impl Component for App {
                         { run_pane(&RunPaneProps { state, bridge: self.bridge.clone(), act }) }
                     </div>
                 </main>
+                if let Some(gauging) = &self.state.gauge {
+                    { benchmark::benchmark(&self.state, gauging, &link.callback(Msg::Act)) }
+                }
                 if self.hovering {
                     <div class="drop"><p><strong>{ words::DROP_HERE }</strong>{ words::DROP_WHAT }</p></div>
                 }
@@ -173,6 +180,8 @@ impl App {
             },
             Action::Heard(protocol::Event::Gguf(GgufEvent::Done { .. })) => results::save_gguf(&self.bridge),
             Action::CancelGguf => self.bridge.forget_gguf(),
+            Action::Gauge => self.bridge.gauge(),
+            Action::StopGauge | Action::ShowGauge(false) => self.bridge.stop_gauge(),
             Action::Remove(id) => self.bridge.close(*id),
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! What the form does to a recipe: each control is one [`Edit`], and every edit leaves what the method requires filled in.
 
+use merge_studio::format::retain;
 use merge_studio::recipe::{
     BaseUse, DefaultValue, FloatName, MethodInfo, ModelEntry, ParameterInfo, ParameterKind, Recipe, Scope, Setting,
     Settings, TokenizerRule, TokenizerSource, Value, split_adapter,
@@ -180,7 +181,7 @@ fn set(recipe: &mut Recipe, owner: Owner, parameter: String, setting: Option<Set
     let Some(settings) = settings_mut(recipe, owner) else { return };
     match setting {
         Some(setting) => drop(settings.insert(parameter, setting)),
-        None => drop(settings.remove(&parameter)),
+        None => retain(settings, &mut |key, _| *key != parameter),
     }
 }
 
@@ -234,9 +235,9 @@ fn set_base(recipe: &mut Recipe, base: Option<String>, methods: &[MethodInfo]) {
 
 /// Drops what the method does not have. Only where roles change: what a person wrote is otherwise theirs.
 fn drop_foreign(recipe: &mut Recipe, info: &MethodInfo) {
-    let is_known = |key: &String, _: &mut Setting| info.parameter(key).is_some();
-    recipe.parameters.retain(is_known);
-    recipe.slices.iter_mut().for_each(|slice| slice.parameters.retain(is_known));
+    let shared =
+        [&mut recipe.parameters].into_iter().chain(recipe.slices.iter_mut().map(|slice| &mut slice.parameters));
+    shared.for_each(|settings| retain(settings, &mut |key, _| info.parameter(key).is_some()));
     if info.base == BaseUse::Ordinary
         && let Some(base) = recipe.base_model.clone()
         && recipe.slices.is_empty()
@@ -250,7 +251,7 @@ fn drop_foreign(recipe: &mut Recipe, info: &MethodInfo) {
     for owner in inputs(recipe) {
         let own: Vec<&str> = of_input(info, recipe, owner).into_iter().map(|parameter| parameter.name).collect();
         if let Some(settings) = settings_mut(recipe, owner) {
-            settings.retain(|key, _| own.contains(&key.as_str()));
+            retain(settings, &mut |key, _| own.contains(&key.as_str()));
         }
     }
 }

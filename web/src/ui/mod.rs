@@ -5,6 +5,7 @@
 
 mod agreement;
 mod app;
+mod benchmark;
 mod binding;
 mod bindings;
 mod card;
@@ -18,6 +19,7 @@ pub mod field;
 pub mod files;
 mod filters;
 mod form;
+mod gauging;
 mod gguf;
 mod grouping;
 mod header;

@@ -1,8 +1,6 @@
 //! Numbers as people compare them: aligned digits, units, no false precision.
 
-use std::collections::BTreeMap;
-
-use merge_studio::format::DType;
+use merge_studio::format::{DType, in_order};
 
 /// Bytes in decimal units, as file managers and model hubs count them.
 pub fn bytes(count: u64) -> String {
@@ -11,16 +9,15 @@ pub fn bytes(count: u64) -> String {
 
 /// Element types by the bytes that are of them, the one with most first.
 pub fn dtypes(tensors: impl Iterator<Item = (DType, u64)>) -> String {
-    let mut bytes: BTreeMap<DType, u64> = BTreeMap::new();
+    let mut bytes: Vec<(DType, u64)> = Vec::new();
     for (dtype, len) in tensors {
-        *bytes.entry(dtype).or_default() += len;
+        match bytes.iter_mut().find(|(known, _)| *known == dtype) {
+            Some((_, sum)) => *sum += len,
+            None => bytes.push((dtype, len)),
+        }
     }
-    let mut names = Vec::new();
-    while let Some((&dtype, _)) = bytes.iter().rev().max_by_key(|(_, bytes)| **bytes) {
-        bytes.remove(&dtype);
-        names.push(dtype.name());
-    }
-    names.join(", ")
+    let names = in_order(bytes, |(_, bytes)| u64::MAX - bytes);
+    names.iter().map(|(dtype, _)| dtype.name()).collect::<Vec<_>>().join(", ")
 }
 
 /// Parameters: 2,048 · 1.2 M · 6.74 B.

@@ -1,7 +1,5 @@
 //! What will happen before it happens: counts, sizes, and what a person should know.
 
-use std::collections::BTreeMap;
-
 use merge_studio::plan::{CopyReason, LeftOutReason, Plan, PlanNotice, Rule};
 use merge_studio::recipe::TokenizerSource;
 use yew::prelude::*;
@@ -52,7 +50,7 @@ pub fn preview(props: &PreviewProps<'_>) -> Html {
             <dl class="facts">
                 { fact(words::MERGED, tensors(merged as u64), vec![]) }
                 if !copies.is_empty() {
-                    { fact(words::COPIED, tensors(copies.values().sum()), copies.keys().map(|why| (*why).to_owned()).collect()) }
+                    { fact(words::COPIED, tensors(copies.iter().map(|(_, count)| count).sum()), copies.iter().map(|(why, _)| (*why).to_owned()).collect()) }
                 }
                 if tied > 0 {
                     { fact(words::TIED, tensors(tied), vec![words::left_out_count(tied, LeftOutReason::Tied)]) }
@@ -155,12 +153,15 @@ fn notices(all: &[PlanNotice]) -> Html {
 }
 
 /// How many tensors are copied, by reason.
-fn copies(plan: &Plan) -> BTreeMap<&'static str, u64> {
+fn copies(plan: &Plan) -> Vec<(&'static str, u64)> {
     let reason =
         |rule: &Rule| -> Option<CopyReason> { if let Rule::Copy(reason) = rule { Some(*reason) } else { None } };
-    let mut counts = BTreeMap::new();
-    for reason in plan.jobs.iter().filter_map(|job| reason(&job.rule)) {
-        *counts.entry(words::copied(reason)).or_default() += 1;
+    let mut counts: Vec<(&'static str, u64)> = Vec::new();
+    for reason in plan.jobs.iter().filter_map(|job| reason(&job.rule)).map(words::copied) {
+        match counts.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((reason, 1)),
+        }
     }
     counts
 }

@@ -56,7 +56,7 @@ fn share(done: u64, total: u64) -> (f64, String) {
     (share * 100.0, words::of(&numbers::bytes(done), &numbers::bytes(total)))
 }
 
-/// A bar called `label`.
+/// A bar called `label`, and what is done in words.
 pub fn bar(label: &'static str, percent: f64, done: &str) -> Html {
     html! {
         <div class="bar" role="progressbar" aria-label={label} aria-valuemin="0" aria-valuemax="100"

@@ -251,7 +251,7 @@ fn show_in_address(link: &str) {
 }
 
 /// Whether the clipboard took it. Outside a secure context there is none.
-async fn to_clipboard(text: &str) -> bool {
+pub async fn to_clipboard(text: &str) -> bool {
     let window = gloo::utils::window();
     if !window.is_secure_context() {
         return false;

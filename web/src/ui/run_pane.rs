@@ -11,7 +11,7 @@ use super::progress::progress_view;
 use super::results::{ResultsProps, results};
 use super::shared::Shared;
 use super::state::{Action, Planning, State};
-use super::words::{self as common, run as words};
+use super::words::{self as common, benchmark, run as words};
 use crate::bridge::Bridge;
 use crate::protocol::RunOn;
 
@@ -32,6 +32,9 @@ pub fn run_pane(props: &RunPaneProps) -> Html {
         <section class="pane run" aria-labelledby="run-title">
             <div class="pane-head">
                 <h2 id="run-title"><span class="step" aria-hidden="true">{ "3" }</span>{ words::REGION }</h2>
+                <button type="button" class="quiet small" onclick={props.act.reform(|_: MouseEvent| Action::ShowGauge(true))}>
+                    { benchmark::TITLE }
+                </button>
             </div>
             if state.models.is_empty() && state.text.trim().is_empty() {
                 <p class="teach">{ words::EMPTY }</p>

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use merge_studio::format::retain;
 use merge_studio::model::Model;
 use merge_studio::output::gguf::GgufType;
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::agreement::{self, Agreement};
 use super::binding::{self, Bound, Question};
 use super::edit::{self, Edit};
+use super::gauging::Gauging;
 use super::merging::{Gguf, Merging, Outcome, Started};
 use crate::protocol::{Event, GpuState, ModelId, OpenError, PlanToken, RunOn, Storage};
 
@@ -58,6 +60,10 @@ pub struct State {
     pub merging: Merging,
     /// The type of a GGUF file's matrices; `None` for that of the merge.
     pub gguf_type: Option<GgufType>,
+    /// How fast this device merges, in a view of its own; `None` while that is closed.
+    pub gauge: Option<Gauging>,
+    /// Whether the clipboard took its results, once they were to be copied.
+    pub gauge_copied: Option<bool>,
     /// The link that the page was opened with.
     pub link: Option<Opened>,
     /// What went wrong beside all this, newest last.
@@ -244,6 +250,14 @@ pub enum Action {
     Gguf,
     /// It is no longer wanted.
     CancelGguf,
+    /// The view of how fast this device merges, open or not; what was measured is gone with it.
+    ShowGauge(bool),
+    /// Measure it.
+    Gauge,
+    /// No longer.
+    StopGauge,
+    /// Its results were to be copied; whether the clipboard took them.
+    GaugeCopied(bool),
     OpenLink(Result<Link, LinkError>),
     LeaveLink,
     KeepLink,
@@ -273,6 +287,8 @@ impl State {
             planning: Planning::Nothing,
             merging: Merging::Idle,
             gguf_type: None,
+            gauge: None,
+            gauge_copied: None,
             link: None,
             alerts: Vec::new(),
         };
@@ -306,7 +322,7 @@ impl State {
             }
             Action::Show(tab) => self.tab = tab,
             Action::Choose { name, model: Some(model) } => drop(self.chosen.insert(name, model)),
-            Action::Choose { name, model: None } => drop(self.chosen.remove(&name)),
+            Action::Choose { name, model: None } => retain(&mut self.chosen, &mut |chosen, _| *chosen != name),
             Action::RunOn(run_on) => self.run_on = run_on,
             Action::Seed(seed) => self.seed = seed,
             Action::Asked(token) => self.planning = token.map_or(Planning::Nothing, Planning::Waiting),
@@ -321,6 +337,10 @@ impl State {
             Action::Gguf if matches!(self.merging.gguf(), Gguf::Done(_)) => {}
             Action::Gguf => self.merging.set_gguf(Gguf::Writing(0, None)),
             Action::CancelGguf => self.merging.set_gguf(Gguf::None),
+            Action::ShowGauge(open) => (self.gauge, self.gauge_copied) = (open.then(Gauging::default), None),
+            Action::Gauge => (self.gauge, self.gauge_copied) = (Some(Gauging::begun()), None),
+            Action::GaugeCopied(taken) => self.gauge_copied = Some(taken),
+            Action::StopGauge => self.gauge.iter_mut().for_each(Gauging::cancel),
             Action::OpenLink(link) => self.open_link(link),
             Action::LeaveLink => {
                 if let Some((text, seed)) = self.link.take().and_then(|opened| opened.before) {
@@ -352,6 +372,11 @@ impl State {
             }
             Event::Planned { .. } | Event::PlanFailed { .. } => {}
             Event::Crashed { message } => self.apply(Action::Alert(Alert::Crashed(message))),
+            Event::Gauge { gauged, .. } => {
+                if let Some(gauge) = &mut self.gauge {
+                    gauge.hear(gauged);
+                }
+            }
             event => self.merging.hear(event),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Enums of the engine that word themselves (`Display`) are used as they are.
 
+pub mod benchmark;
 pub mod gguf;
 pub mod machine;
 pub mod model;

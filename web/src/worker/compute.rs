@@ -1,15 +1,17 @@
 //! A compute worker: makes the tensors that the desk hands it, one at a time, and writes their windows, or posts them to the desk where
 //! only one worker can write.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use js_sys::{Array, ArrayBuffer, Function, Promise, Reflect, Uint8Array};
+use merge_studio::format::{ReadError, Source};
+use merge_studio::gauge::{self, Beside, Kept, Made};
 use merge_studio::kernel::gpu::{Gpu, GpuError};
 use merge_studio::plan::Plan;
-use merge_studio::run::{self, Bench, Limits, Sink, WriteError};
+use merge_studio::run::{self, Bench, JobReport, Limits, RunError, Sink, WriteError};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{MessageEvent, MessagePort};
@@ -17,7 +19,7 @@ use web_sys::{MessageEvent, MessagePort};
 use super::{hash, on_message};
 use crate::io::{OutputError, SharedFiles, StreamedFile};
 use crate::protocol::{GpuState, NoGpu};
-use crate::wire::{self, FromCompute, Inject, ToCompute};
+use crate::wire::{self, FromCompute, How, Inject, ToCompute};
 
 /// Bytes that may be on their way to the desk: what bounds memory when the disk is slower than the arithmetic.
 pub(super) const IN_FLIGHT: u64 = 32 << 20;
@@ -36,6 +38,8 @@ struct Compute {
     merge: RefCell<Option<Merge>>,
     flow: Rc<Flow>,
     jobs: Cell<u32>,
+    /// What is measured with, once it is.
+    made: OnceCell<[Made; 3]>,
 }
 
 /// The merge that this worker takes part in.
@@ -43,9 +47,31 @@ struct Merge {
     number: u32,
     plan: Plan,
     limits: Limits,
-    sources: Vec<Vec<StreamedFile>>,
+    sources: Vec<Vec<Input>>,
     bench: Bench,
     output: Output,
+}
+
+/// A weight file.
+enum Input {
+    File(StreamedFile),
+    Made(Made),
+}
+
+impl Source for Input {
+    fn len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.len(),
+            Self::Made(made) => made.len(),
+        }
+    }
+
+    async fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), ReadError> {
+        match self {
+            Self::File(file) => file.read(offset, into).await,
+            Self::Made(made) => made.read(offset, into).await,
+        }
+    }
 }
 
 /// Windows on their way to the desk.
@@ -86,6 +112,7 @@ pub(super) fn start(port: &MessagePort, gpu: bool, inject: Option<Inject>) {
         merge: RefCell::default(),
         flow: Rc::default(),
         jobs: Cell::new(0),
+        made: OnceCell::new(),
     });
     spawn_local(async move {
         // Jobs wait until the probe is through: a merge that begins at once shall find the GPU.
@@ -132,7 +159,7 @@ impl Compute {
         match message {
             ToCompute::Prepare { merge, plan, limits, gpu } => self.prepare(merge, *plan, limits, gpu, &beside),
             ToCompute::Over => self.rest(),
-            ToCompute::Run { job } => spawn_local(async move { self.run(job).await }),
+            ToCompute::Run { job, how } => spawn_local(async move { self.run(job, how).await }),
             ToCompute::Ack { bytes } => self.flow.acknowledged(bytes),
             ToCompute::Hash { merge, file } => spawn_local(async move {
                 let wanted = || self.merge_number.get() <= merge;
@@ -152,29 +179,61 @@ impl Compute {
 
     fn prepare(&self, number: u32, plan: Plan, limits: Limits, gpu: bool, beside: &JsValue) {
         self.rest();
-        self.merge_number.set(number);
-        let beside = beside.unchecked_ref::<Array>();
-        let (inputs, shared) = (beside.get(0).unchecked_into::<Array>(), beside.get(1).unchecked_into::<Array>());
-        let inputs = inputs
-            .iter()
-            .map(|files| StreamedFile::of_model(files.unchecked_into::<Array>().iter().map(JsCast::unchecked_into)));
-        let sources = inputs.collect();
-        let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
-        let output = if shared.length() > 0 {
-            Output::Files(SharedFiles::new(&shared))
+        let mut sources: Vec<Vec<Input>> = Vec::new();
+        let mut output = Output::Here(Kept::new(0, false));
+        if let Some(beside) = beside.dyn_ref::<Array>() {
+            self.merge_number.set(number);
+            for files in beside.get(0).unchecked_into::<Array>().iter() {
+                let files = files.unchecked_into::<Array>();
+                let files = StreamedFile::of_model(files.iter().map(JsCast::unchecked_into));
+                sources.push(files.into_iter().map(Input::File).collect());
+            }
+            let shared = beside.get(1).unchecked_into::<Array>();
+            output = if shared.length() > 0 {
+                Output::Files(SharedFiles::new(&shared))
+            } else {
+                Output::Desk { port: self.port.clone(), merge: number, flow: self.flow.clone() }
+            };
         } else {
-            Output::Desk { port: self.port.clone(), merge: number, flow: self.flow.clone() }
-        };
+            let made = self.made.get_or_init(gauge::models);
+            sources.extend(plan.inputs.iter().map(|input| vec![Input::Made(made[input.model].clone())]));
+        }
+        let bench = Bench { gpu: if gpu { self.gpu.take() } else { None }, ..Bench::default() };
         self.merge.replace(Some(Merge { number, plan, limits, sources, bench, output }));
     }
 
-    async fn run(&self, job: usize) {
+    async fn run(&self, job: usize, how: How) {
         let Some(mut merge) = self.merge.take() else { return };
+        let number = merge.number;
+        let done = match how {
+            How::Copy => {
+                let Merge { plan, limits, sources, bench, .. } = &mut merge;
+                gauge::copy(plan, job, sources, bench, limits.window).await.map(|()| Default::default())
+            }
+            _ => self.make(&mut merge, job, how == How::Compare).await,
+        };
+        match done {
+            Ok((report, beside)) => {
+                let memory = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>();
+                let memory = memory.buffer().unchecked_into::<ArrayBuffer>().byte_length().into();
+                self.tell(&FromCompute::Done { merge: number, job, report, beside, memory });
+            }
+            Err(error) => self.tell(&FromCompute::Failed { merge: number, job, error }),
+        }
+        self.merge.replace(Some(merge));
+    }
+
+    /// Makes one tensor; to compare, once with the GPU and once without it.
+    async fn make(
+        &self,
+        Merge { number, plan, limits, sources, bench, output }: &mut Merge,
+        job: usize,
+        compare: bool,
+    ) -> Result<(JobReport, Option<Beside>), RunError> {
         self.jobs.set(self.jobs.get() + 1);
         assert!(self.inject != Some(Inject::Panic) || self.jobs.get() != 2, "a panic, injected");
-        let Merge { number, plan, limits, sources, bench, output } = &mut merge;
         if self.inject == Some(Inject::GpuLoss)
-            && self.jobs.get() == 2
+            && self.jobs.get() >= 2
             && let Some(gpu) = &mut bench.gpu
         {
             gpu.breaker()();
@@ -188,15 +247,23 @@ impl Compute {
                 self.tell(&FromCompute::Working { merge: *number, job, share });
             }
         };
-        match run::job(plan, job, sources, bench, limits, output, &mut watch).await {
-            Ok(report) => {
-                let memory = wasm_bindgen::memory().unchecked_into::<js_sys::WebAssembly::Memory>();
-                let memory = memory.buffer().unchecked_into::<ArrayBuffer>().byte_length().into();
-                self.tell(&FromCompute::Done { merge: *number, job, report, memory });
-            }
-            Err(error) => self.tell(&FromCompute::Failed { merge: *number, job, error }),
+        if compare {
+            *output = Output::Here(Kept::new(plan.jobs[job].offset, true));
         }
-        self.merge.replace(Some(merge));
+        let mut first: Option<(JobReport, Vec<u8>)> = None;
+        let mut gpu = None;
+        loop {
+            let report = run::job(plan, job, sources, bench, limits, output, &mut watch).await?;
+            let bytes = if let Output::Here(kept) = output { kept.take() } else { None };
+            let Some(bytes) = bytes else { return Ok((report, None)) };
+            if let Some((report, made)) = first {
+                bench.gpu = gpu;
+                *output = Output::Here(Kept::new(0, false));
+                return Ok((report, Some(Beside::of(&made, &bytes))));
+            }
+            first = Some((report, bytes));
+            gpu = bench.gpu.take();
+        }
     }
 }
 
@@ -220,11 +287,14 @@ enum Output {
     Files(SharedFiles),
     /// To the desk, the one that can write.
     Desk { port: MessagePort, merge: u32, flow: Rc<Flow> },
+    /// Nowhere, or into memory: it is only made to see how long that takes, or to be compared.
+    Here(Kept),
 }
 
 impl Sink for Output {
     async fn write(&mut self, file: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
         match self {
+            Self::Here(kept) => kept.write(file, offset, bytes).await,
             Self::Files(files) => files.write(file, offset, &bytes).await.map_err(|error| match error {
                 OutputError::NoSpace(short) => WriteError::NoRoom { short: short.unwrap_or(bytes.len() as u64) },
                 OutputError::Failed(why) => WriteError::Host(why),

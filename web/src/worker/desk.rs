@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use js_sys::{Array, Date, Uint8Array};
+use merge_studio::format::retain;
 use merge_studio::kernel::BackendError;
 use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio::model::{self, Folder};
-use merge_studio::plan::{self, Plan};
+use merge_studio::plan;
 use merge_studio::recipe::Recipe;
 use merge_studio::run::{JobReport, RunError};
 use wasm_bindgen::{JsCast, JsValue};
@@ -18,7 +19,8 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, File, MessageEvent, MessagePort};
 
 use super::finish::{Finished, read_copies};
-use super::merge::Merge;
+use super::gauge::Gauge;
+use super::merge::{Merge, merge_error};
 use super::stages::{Stages, Step};
 use super::state::{Compute, Gpu, State};
 use super::{on_message, say};
@@ -26,7 +28,7 @@ use crate::io::{OutputError, Store, WebFile, short_of};
 use crate::protocol::{
     Event, GpuState, MergeError, ModelId, NoGpu, OpenError, PlanToken, Request, RunNotice, RunOn, Storage,
 };
-use crate::wire::{self, FromCompute, ToCompute, ToDesk, words};
+use crate::wire::{self, FromCompute, How, ToCompute, ToDesk, words};
 
 /// What is done one after another.
 enum Task {
@@ -55,7 +57,7 @@ pub(super) fn start(session: String, workers: u32) {
             folders: Vec::new(),
             tokenizers: BTreeMap::new(),
             latest: None,
-            computes: BTreeMap::new(),
+            computes: Vec::new(),
             gpu: Gpu { state: GpuState::Probing, probing: false },
             merges: 0,
             run_on: RunOn::Auto,
@@ -64,6 +66,7 @@ pub(super) fn start(session: String, workers: u32) {
             small: Vec::new(),
             files: Array::new(),
             finished: None,
+            gauge: None,
         }),
         line: RefCell::default(),
         busy: Cell::new(true),
@@ -87,6 +90,7 @@ impl Desk {
             ToDesk::Dismissed => self.dismiss(),
             ToDesk::Died { number, why } => {
                 self.state.borrow_mut().forget(number);
+                self.state.borrow_mut().stop_gauge(why.clone()).iter().for_each(say);
                 self.fail(MergeError::WorkerDied(why));
             }
             ToDesk::Request(request) => self.stand_in_line(Task::Request(request, beside)),
@@ -134,6 +138,10 @@ impl Desk {
                 self.state.borrow_mut().finished = None;
                 self.store().clear().await;
             }
+            Request::Gauge { number, layers } => {
+                self.state.borrow_mut().gauge = Some(Gauge::new(number, layers));
+                self.hand_out();
+            }
         }
     }
 
@@ -170,7 +178,7 @@ impl Desk {
         let unread: Vec<(usize, Folder<WebFile>)> = {
             let mut state = self.state.borrow_mut();
             let wanted = plan::tokenizers_wanted(recipe, &state.models, &state.bound(binding));
-            state.tokenizers.retain(|index, _| wanted.contains(index));
+            retain(&mut state.tokenizers, &mut |index, _| wanted.contains(index));
             let unread = wanted.into_iter().filter(|index| !state.tokenizers.contains_key(index));
             unread.map(|index| (index, state.folders[index].clone())).collect()
         };
@@ -187,7 +195,7 @@ impl Desk {
         let prepared = {
             let mut state = self.state.borrow_mut();
             state.finished = None;
-            for compute in state.computes.values_mut() {
+            for compute in &mut state.computes {
                 compute.hashing = None;
             }
             state.merges += 1;
@@ -272,8 +280,8 @@ impl Desk {
         self.progress();
         {
             let state = self.state.borrow();
-            for number in state.computes.keys() {
-                state.prepare_compute(*number);
+            for compute in &state.computes {
+                state.prepare_compute(compute);
             }
         }
         self.hand_out();
@@ -327,10 +335,13 @@ impl Desk {
     /// Gives every worker that has nothing to do a job, or a file to hash.
     fn hand_out(&self) {
         let mut state = self.state.borrow_mut();
+        if state.gauge.is_some() {
+            return state.gauge_on().iter().for_each(say);
+        }
         let State { computes, merge, finished, gpu, .. } = &mut *state;
-        for (number, compute) in computes.iter_mut().filter(|(_, compute)| !(compute.gpu && gpu.probing)) {
-            if let Some(job) = merge.as_mut().and_then(|merge| merge.next(*number, compute.gpu)) {
-                wire::post(&compute.port, &ToCompute::Run { job }, None, None);
+        for compute in computes.iter_mut().filter(|compute| !(compute.gpu && gpu.probing)) {
+            if let Some(job) = merge.as_mut().and_then(|merge| merge.next(compute.number, compute.gpu)) {
+                wire::post(&compute.port, &ToCompute::Run { job, how: How::Make }, None, None);
             } else if merge.is_none()
                 && compute.hashing.is_none()
                 && let Some((merge, file, blob)) = finished.as_mut().and_then(Finished::next)
@@ -351,9 +362,10 @@ impl Desk {
         port.set_onmessage(Some(handler.unchecked_ref()));
         {
             let mut state = self.state.borrow_mut();
-            state.computes.insert(number, Compute { port, gpu, hashing: None });
+            let compute = Compute { number, port, gpu, hashing: None };
             state.gpu.probing |= gpu;
-            state.prepare_compute(number);
+            state.prepare_compute(&compute);
+            state.computes.push(compute);
         }
         self.tell_workers();
         self.hand_out();
@@ -367,7 +379,8 @@ impl Desk {
     /// Forgets every compute worker: the page has ended them.
     fn dismiss(&self) {
         let mut state = self.state.borrow_mut();
-        let numbers: Vec<u32> = state.computes.keys().copied().collect();
+        state.gauge = None;
+        let numbers: Vec<u32> = state.computes.iter().map(|compute| compute.number).collect();
         for number in numbers {
             state.forget(number);
         }
@@ -387,7 +400,7 @@ impl Desk {
                 }
                 self.progress();
             }
-            FromCompute::Done { merge, job, report, memory } if running == Some(merge) => {
+            FromCompute::Done { merge, job, report, memory, .. } if running == Some(merge) => {
                 self.done(worker, job, report, memory);
             }
             FromCompute::Failed { merge, job, error: RunError::Write(error) } if running == Some(merge) => {
@@ -400,7 +413,7 @@ impl Desk {
             FromCompute::Hashed { merge, file, sha256 } => {
                 let events = {
                     let mut state = self.state.borrow_mut();
-                    if let Some(compute) = state.computes.get_mut(&worker) {
+                    if let Some(compute) = state.computes.iter_mut().find(|compute| compute.number == worker) {
                         compute.hashing = None;
                     }
                     state.finished.as_mut().map_or_else(Vec::new, |finished| finished.hashed(merge, file, sha256))
@@ -408,11 +421,8 @@ impl Desk {
                 events.iter().for_each(say);
                 self.hand_out();
             }
-            // From a merge that was cancelled or failed.
-            FromCompute::Window { .. }
-            | FromCompute::Working { .. }
-            | FromCompute::Done { .. }
-            | FromCompute::Failed { .. } => {}
+            // Of a measurement, or from a merge that was cancelled or failed.
+            message => self.state.borrow_mut().gauged(worker, message).iter().for_each(say),
         }
     }
 
@@ -443,7 +453,7 @@ impl Desk {
         let Some(output) = &mut merge.output else { return };
         match output.write(file, offset, bytes) {
             Ok(()) => {
-                if let Some(compute) = computes.get(&worker) {
+                if let Some(compute) = computes.iter().find(|compute| compute.number == worker) {
                     wire::post(&compute.port, &ToCompute::Ack { bytes: bytes.length().into() }, None, None);
                 }
             }
@@ -510,7 +520,7 @@ impl Desk {
             merge.and_then(|merge| merge.output.take())
         };
         let Some(output) = output else { return };
-        for compute in self.state.borrow().computes.values() {
+        for compute in &self.state.borrow().computes {
             wire::post(&compute.port, &ToCompute::Over, None, None);
         }
         let shared = output.is_shared();
@@ -586,15 +596,5 @@ impl Desk {
         }
         self.store().clear().await;
         true
-    }
-}
-
-/// Why file number `file` was not written.
-fn merge_error(error: OutputError, plan: &Plan, file: usize) -> MergeError {
-    match error {
-        OutputError::NoSpace(short) => MergeError::NoSpace { short },
-        OutputError::Failed(why) => {
-            MergeError::Write { file: plan.files.get(file).map_or(String::new(), |file| file.name.clone()), why }
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! A merge on its way, as the desk sees it: who does what, what is written, what is reported. It sends no message.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
@@ -14,7 +14,7 @@ use merge_studio_crc32::crc32;
 use super::compute::IN_FLIGHT;
 use super::stretch::{Stretch, halve, stretches};
 use crate::io::{Output, OutputError, WebFile};
-use crate::protocol::{Progress, Report, RunNotice, StageAt};
+use crate::protocol::{MergeError, Progress, Report, RunNotice, StageAt};
 
 /// Raw inputs that all workers together may keep between passes.
 const KEEP: u64 = 128 << 20;
@@ -98,6 +98,16 @@ fn for_gpu(job: &Job) -> bool {
     matches!(&job.rule, Rule::Merge(rule) if rule.precision == Precision::F32)
 }
 
+/// Why file number `file` was not written.
+pub(super) fn merge_error(error: OutputError, plan: &Plan, file: usize) -> MergeError {
+    match error {
+        OutputError::NoSpace(short) => MergeError::NoSpace { short },
+        OutputError::Failed(why) => {
+            MergeError::Write { file: plan.files.get(file).map_or(String::new(), |file| file.name.clone()), why }
+        }
+    }
+}
+
 /// What a compute worker has in hand.
 #[derive(Default)]
 struct Hand {
@@ -107,6 +117,15 @@ struct Hand {
     at: Option<(usize, f64)>,
     /// Bytes of its wasm memory after its last job.
     memory: Option<u64>,
+}
+
+/// What a worker has in hand; nothing yet, if it is new.
+fn hand_of(hands: &mut Vec<(u32, Hand)>, worker: u32) -> &mut Hand {
+    let at = hands.iter().position(|(number, _)| *number == worker).unwrap_or_else(|| {
+        hands.push((worker, Hand::default()));
+        hands.len() - 1
+    });
+    &mut hands[at].1
 }
 
 /// The running merge.
@@ -121,8 +140,8 @@ pub(super) struct Merge {
     for_cpu: VecDeque<Stretch>,
     /// Bytes of input of every job.
     inputs: Vec<u64>,
-    /// By the workers' numbers.
-    hands: BTreeMap<u32, Hand>,
+    /// With the workers' numbers.
+    hands: Vec<(u32, Hand)>,
     reports: Vec<Option<JobReport>>,
     bytes_done: u64,
     pub(super) started: f64,
@@ -168,7 +187,7 @@ impl Merge {
             for_gpu: gpus,
             for_cpu: cpus,
             inputs,
-            hands: BTreeMap::new(),
+            hands: Vec::new(),
             bytes_done: 0,
             started,
             told: 0.0,
@@ -181,7 +200,7 @@ impl Merge {
 
     /// The next job for a worker that has none.
     pub(super) fn next(&mut self, worker: u32, has_gpu: bool) -> Option<usize> {
-        let Hand { left, at, .. } = self.hands.entry(worker).or_default();
+        let Hand { left, at, .. } = hand_of(&mut self.hands, worker);
         if at.is_some() {
             return None;
         }
@@ -191,14 +210,14 @@ impl Merge {
             left = queued.or_else(|| self.for_cpu.pop_front()).or_else(|| self.halve())?;
         }
         let job = left.pop_front()?;
-        let hand = self.hands.entry(worker).or_default();
+        let hand = hand_of(&mut self.hands, worker);
         (hand.left, hand.at) = (left, Some((job, 0.0)));
         Some(job)
     }
 
     /// Half of what another worker has left. Not of what is the GPU's.
     fn halve(&mut self) -> Option<Stretch> {
-        if self.gpu { None } else { halve(self.hands.values_mut().map(|hand| &mut hand.left), &self.inputs) }
+        if self.gpu { None } else { halve(self.hands.iter_mut().map(|(_, hand)| &mut hand.left), &self.inputs) }
     }
 
     /// The GPU is gone: the CPU takes what waits for it.
@@ -206,19 +225,19 @@ impl Merge {
         self.gpu = false;
         self.for_cpu.append(&mut self.for_gpu);
         // What is left of the stretch of the worker that had it is shared out, too.
-        for Hand { left, .. } in self.hands.values_mut() {
+        for (_, Hand { left, .. }) in &mut self.hands {
             self.for_cpu.extend((!left.is_empty()).then(|| std::mem::take(left)));
         }
     }
 
     /// Notes how far a worker is.
     pub(super) fn working(&mut self, worker: u32, job: usize, share: f64) {
-        self.hands.entry(worker).or_default().at = Some((job, share));
+        hand_of(&mut self.hands, worker).at = Some((job, share));
     }
 
     /// Notes a finished job; true when it was the last one.
     pub(super) fn done(&mut self, worker: u32, job: usize, report: JobReport, memory: u64) -> bool {
-        let hand = self.hands.entry(worker).or_default();
+        let hand = hand_of(&mut self.hands, worker);
         (hand.at, hand.memory) = (None, Some(memory));
         if let Some(slot) = self.reports.get_mut(job)
             && slot.is_none()
@@ -250,7 +269,7 @@ impl Merge {
             return None;
         }
         self.told = now;
-        let under_way = || self.hands.values().filter_map(|hand| hand.at);
+        let under_way = || self.hands.iter().filter_map(|(_, hand)| hand.at);
         let parts = under_way().map(|(job, share)| self.plan.jobs.get(job).map_or(0.0, |job| job.len as f64 * share));
         let bytes = self.bytes_done as f64 + parts.sum::<f64>();
         self.pace.push_back((now, bytes));
@@ -306,7 +325,7 @@ impl Merge {
                 .map(|(job, report)| (job.name.clone(), report.as_ref().and_then(|report| report.backend)))
                 .collect(),
             largest_allocation: reports().map(|report| report.largest_allocation).max().unwrap_or(0),
-            wasm_memory: self.hands.values().filter_map(|hand| hand.memory).collect(),
+            wasm_memory: self.hands.iter().filter_map(|(_, hand)| hand.memory).collect(),
             notices: self.notices.clone(),
         }
     }

@@ -5,6 +5,7 @@
 mod compute;
 mod desk;
 mod finish;
+mod gauge;
 mod hash;
 mod merge;
 mod panic;

@@ -9,9 +9,12 @@ use merge_studio::model::{Folder, Model};
 use merge_studio::output::{self, Staged};
 use merge_studio::plan::{self, Plan, PlanError, PlanOptions};
 use merge_studio::recipe::Recipe;
+use merge_studio::run::Limits;
+use wasm_bindgen::JsValue;
 use web_sys::MessagePort;
 
 use super::finish::{Finished, SmallBlob, small_blobs};
+use super::gauge::Gauge;
 use super::merge::{Around, Merge, limits, peak_memory, sources};
 use super::stages::{Stages, Step};
 use crate::io::WebFile;
@@ -29,11 +32,21 @@ pub(super) struct Latest {
 
 /// A compute worker.
 pub(super) struct Compute {
+    /// Never used twice.
+    pub(super) number: u32,
     pub(super) port: MessagePort,
     /// Whether it is the one that tries WebGPU.
     pub(super) gpu: bool,
     /// Which of the result's files it hashes.
     pub(super) hashing: Option<usize>,
+}
+
+impl Compute {
+    /// Sends it a merge, with the weight files beside it unless they are made up.
+    pub(super) fn prepare(&self, merge: u32, plan: &Plan, limits: Limits, gpu: bool, sources: Option<&JsValue>) {
+        let message = ToCompute::Prepare { merge, plan: Box::new(plan.clone()), limits, gpu };
+        wire::post(&self.port, &message, sources, None);
+    }
 }
 
 /// What is known of WebGPU.
@@ -52,7 +65,8 @@ pub(super) struct State {
     /// The tokenizers of those models that a plan wanted to see, by the models' places.
     pub(super) tokenizers: BTreeMap<usize, TokenizerFiles>,
     pub(super) latest: Option<Latest>,
-    pub(super) computes: BTreeMap<u32, Compute>,
+    /// In the order of their numbers.
+    pub(super) computes: Vec<Compute>,
     pub(super) gpu: Gpu,
     pub(super) merges: u32,
     pub(super) run_on: RunOn,
@@ -63,6 +77,8 @@ pub(super) struct State {
     /// The weight files of the running merge's inputs, an array an input, and the files that workers write to themselves.
     pub(super) files: Array,
     pub(super) finished: Option<Finished>,
+    /// How fast this device merges, while it is measured.
+    pub(super) gauge: Option<Gauge>,
 }
 
 impl State {
@@ -169,24 +185,20 @@ impl State {
     }
 
     /// Sends a worker the running merge, if there is one.
-    pub(super) fn prepare_compute(&self, number: u32) {
-        let (Some(merge), Some(compute)) = (&self.merge, self.computes.get(&number)) else { return };
+    pub(super) fn prepare_compute(&self, compute: &Compute) {
+        let Some(merge) = &self.merge else { return };
         let on_gpu = merge.gpu && compute.gpu;
         let inputs = merge.plan.inputs.len();
-        let message = ToCompute::Prepare {
-            merge: merge.number,
-            plan: Box::new((*merge.plan).clone()),
-            // Beside a GPU the other workers only copy.
-            limits: if on_gpu { limits(1, inputs) } else { limits(self.workers, inputs) },
-            gpu: on_gpu,
-        };
+        // Beside a GPU the other workers only copy.
+        let limits = limits(if on_gpu { 1 } else { self.workers }, inputs);
         // Not from the models: one of them may have been closed meanwhile.
-        wire::post(&compute.port, &message, Some(&self.files), None);
+        compute.prepare(merge.number, &merge.plan, limits, on_gpu, Some(&self.files));
     }
 
     /// A worker is gone; what it was hashing is hashed by another.
     pub(super) fn forget(&mut self, number: u32) {
-        let Some(compute) = self.computes.remove(&number) else { return };
+        let Some(at) = self.computes.iter().position(|compute| compute.number == number) else { return };
+        let compute = self.computes.remove(at);
         compute.port.close();
         if let (Some(file), Some(finished)) = (compute.hashing, &mut self.finished) {
             finished.again(file);

@@ -166,8 +166,7 @@ impl Component for View {
     fn update(&mut self, ctx: &Context<Self>, msg: Self::Message) -> bool {
         match msg {
             Msg::Models(models) => return self.take_models(ctx, models),
-            Msg::Files(files) => self.add(ctx, files),
-            Msg::Demo(Ok(files)) => self.add(ctx, files),
+            Msg::Files(files) | Msg::Demo(Ok(files)) => self.add(ctx, files),
             Msg::Demo(Err(file)) => self.demo = Demo::Lacks(file),
             Msg::Model(name) => toggle(&mut self.models_out, name),
             Msg::Task(name) => toggle(&mut self.tasks_out, name),

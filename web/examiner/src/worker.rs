@@ -121,7 +121,7 @@ impl Examination {
             let evaluations = self.tasks.iter().map(|task| Evaluation::new(task.clone(), options).ok()).collect();
             let mut seat =
                 Seat { name: given.name.clone(), files: models::Files::new(given, blobs), model: None, evaluations };
-            match seat.files.foresee().await {
+            match seat.files.foresee() {
                 Ok(memory) => together.add(&memory),
                 Err(why) => {
                     seat.evaluations.clear();

@@ -67,8 +67,8 @@ pub fn questions(run: &Run, shown: &Shown, link: &Scope<View>) -> Html {
         <section class="questions" aria-labelledby="questions-title">
             <h3 id="questions-title">{ words::questions_of(&run.tasks[task].name) }</h3>
             <div class="controls">
-                { model_select(run, words::COMPARE, "compare-one", one, link.callback(move |one| Msg::Compare(one, other))) }
-                { model_select(run, words::AGAINST, "compare-other", other, link.callback(move |other| Msg::Compare(one, other))) }
+                { model_select(run, words::COMPARE, "compare-one", one, &link.callback(move |one| Msg::Compare(one, other))) }
+                { model_select(run, words::AGAINST, "compare-other", other, &link.callback(move |other| Msg::Compare(one, other))) }
             </div>
             <div class="buttons">{ tab(Which::All) }{ tab(Which::Won) }{ tab(Which::Lost) }</div>
             if wanted.is_empty() {
@@ -84,7 +84,7 @@ pub fn questions(run: &Run, shown: &Shown, link: &Scope<View>) -> Html {
     }
 }
 
-fn model_select(run: &Run, label: &'static str, id: &'static str, chosen: usize, choose: Callback<usize>) -> Html {
+fn model_select(run: &Run, label: &'static str, id: &'static str, chosen: usize, choose: &Callback<usize>) -> Html {
     let choose = choose.reform(|event: Event| field::selected(&event).parse().unwrap_or_default());
     html! {
         <div class="field">

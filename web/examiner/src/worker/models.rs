@@ -27,7 +27,7 @@ impl Files {
     }
 
     /// What the model will take.
-    pub async fn foresee(&self) -> Result<Memory, Refusal> {
+    pub fn foresee(&self) -> Result<Memory, Refusal> {
         if self.folder.files.contains_key("adapter_config.json") {
             return Err(Refusal::Adapter);
         }
@@ -41,7 +41,7 @@ impl Files {
 
     /// Reads it.
     pub async fn load(&self) -> Result<Model, Refusal> {
-        let memory = self.foresee().await?;
+        let memory = self.foresee()?;
         if !is_there(memory.peak()) {
             return Err(Refusal::Memory { wanted: memory.peak() });
         }

@@ -1,5 +1,6 @@
 //! Task files that were given together.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use merge_studio_eval::task::builtin::{self, BuiltIn};
@@ -14,6 +15,9 @@ pub struct Batch {
     pub tasks: Vec<Given>,
     pub groups: Vec<Group>,
 }
+
+/// A file: name and content.
+type File<'a> = (&'a str, &'a [u8]);
 
 /// A task, or a file that is none.
 pub struct Given {
@@ -33,10 +37,11 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
             Err(why) => batch.add(name, Err(why), false, false),
         }
     }
-    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     let has_task_file = files.iter().any(|(name, _)| {
-        let name = name.to_ascii_lowercase();
-        name.ends_with(".yaml") || name.ends_with(".yml")
+        let extension = Path::new(name).extension();
+        extension
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"))
     });
     if has_task_file {
         for (file, task) in task::open(&files) {
@@ -44,7 +49,7 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
         }
         return batch;
     }
-    let mut public: Vec<(&'static BuiltIn, Vec<(&str, &[u8])>)> = Vec::new();
+    let mut public: Vec<(&'static BuiltIn, Vec<File<'_>>)> = Vec::new();
     for file @ (name, bytes) in files {
         match named(name, bytes) {
             Named::One(built_in) => match public.iter_mut().find(|(other, _)| other.name == built_in.name) {

@@ -15,8 +15,8 @@ fn tokenizer(model: &Value) -> Tokenizer {
         }],
         "model": model,
     });
-    let files =
-        TokenizerFiles { tokenizer: text.to_string().as_bytes(), config: Some(CONFIG), ..TokenizerFiles::default() };
+    let text = text.to_string();
+    let files = TokenizerFiles { tokenizer: text.as_bytes(), config: Some(CONFIG), ..TokenizerFiles::default() };
     Tokenizer::read(&files, "").unwrap()
 }
 

@@ -107,6 +107,22 @@ fn several_models_are_a_table_in_which_the_best_has_a_star() {
 }
 
 #[test]
+fn a_metric_that_is_no_sum_over_questions_has_a_row_without_a_star() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["tasks/verdict.yaml", "data/verdicts.jsonl"] {
+        let from = at("eval/tests").join(file);
+        fs::copy(&from, folder.path().join(from.file_name().unwrap())).unwrap();
+    }
+    let task = folder.path().join("verdict.yaml");
+    let output = run(&["eval", &demo("demo-base"), &demo("demo-sort"), "--tasks", task.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let row = |metric: &str| table.lines().find(|line| line.split_whitespace().nth(1) == Some(metric)).unwrap();
+    assert!(!row("f1").contains('*') && row("f1").split_whitespace().count() >= 4, "{table}");
+    assert!(row("mcc").starts_with("verdict") && row("brier_score").starts_with("verdict"), "{table}");
+}
+
+#[test]
 fn answers_are_told_question_by_question_in_either_form() {
     let words = ["eval", &demo("demo-upper"), "--tasks", &demo("upper.jsonl"), "--limit", "5", "--log-samples"];
     let short = json(&[&words[..], &["--json"]].concat());

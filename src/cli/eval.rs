@@ -250,9 +250,8 @@ fn table(evaluated: &[(String, Vec<Evaluation>)], groups: &[Group]) -> Result<St
             let mut row = vec![first.task.clone(), format!("{}{filter}", measured.metric)];
             let of_task: Option<Vec<&Evaluation>> = evaluated.iter().map(|(_, own)| own.get(task)).collect();
             let winner = match (of_task, Metric::named(&measured.metric)) {
-                (Some(evaluations), Some(metric)) if evaluations.len() > 1 => {
-                    best(&evaluations, metric, &measured.filter)?
-                }
+                // A metric that is no sum over questions, such as f1, has none.
+                (Some(evaluations), Some(metric)) => best(&evaluations, metric, &measured.filter).unwrap_or(None),
                 _ => None,
             };
             for (model, results) in results.iter().enumerate() {

@@ -36,13 +36,14 @@ struct Part {
 /// Finds tensors, and knows which were not asked for.
 struct Finder<'a> {
     architecture: &'static str,
-    left: BTreeMap<&'a str, (&'a str, &'a Tensor)>,
+    /// `None` once it was taken: nothing is removed from the map, which would take code of its own for this type.
+    left: BTreeMap<&'a str, Option<(&'a str, &'a Tensor)>>,
 }
 
 impl<'a> Finder<'a> {
     /// Takes the tensor called `name`, which has this shape.
     fn take(&mut self, name: &str, shape: &[u64]) -> Result<Option<(&'a str, &'a Tensor)>, GgufError> {
-        let Some((source, tensor)) = self.left.remove(name) else { return Ok(None) };
+        let Some((source, tensor)) = self.left.get_mut(name).and_then(Option::take) else { return Ok(None) };
         if tensor.shape != shape {
             return Err(GgufError::ShapeDiffers {
                 tensor: source.to_owned(),
@@ -94,7 +95,7 @@ pub(super) fn wanted<'a>(
         model
             .tensors
             .iter()
-            .map(|(name, tensor)| (name.strip_prefix("model.").unwrap_or(name), (name.as_str(), tensor))),
+            .map(|(name, tensor)| (name.strip_prefix("model.").unwrap_or(name), Some((name.as_str(), tensor)))),
     );
     if finder.left.len() < model.tensors.len() {
         // Two names that differ in `model.` only: one of them is no part of the architecture.
@@ -136,7 +137,8 @@ pub(super) fn wanted<'a>(
             }
         }
     }
-    for (name, (source, _)) in finder.left {
+    for (name, left) in finder.left {
+        let Some((source, _)) = left else { continue };
         let reason = match name {
             HEAD => LeftOut::Tied,
             _ if name.ends_with("rotary_emb.inv_freq") => LeftOut::Computed,

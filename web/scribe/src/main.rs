@@ -4,6 +4,7 @@
 //! It lives for one file: it writes it when ordered to, keeps it for as long as the page wants it, then removes it and ends.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use js_sys::{Array, Date, Function, Promise, Uint8Array};
@@ -72,7 +73,9 @@ async fn write(
     is_over: Rc<Cell<bool>>,
 ) -> Result<(JsValue, Vec<String>), GgufFailure> {
     let files = StreamedFile::of_model(files.unchecked_ref::<Array>().iter().map(JsCast::unchecked_into));
-    let folder = Folder { name, files: paths.into_iter().zip(files).collect() };
+    let mut folder = Folder { name, files: BTreeMap::new() };
+    // Not collected: that would be sorted first, by code of its own for this type.
+    folder.files.extend(paths.into_iter().zip(files));
     let model = model::open(&folder).await.map_err(|error| GgufFailure::Refused(error.to_string()))?;
     let texts = Texts::read(&folder).await.map_err(refused)?;
     let plan = gguf::plan(&model, &texts, dtype).map_err(refused)?;

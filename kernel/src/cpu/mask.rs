@@ -65,8 +65,9 @@ pub(super) struct Tosses {
     blocks: Vec<Tossed>,
 }
 
-/// Blocks whose coins all terms together may remember: 8 MiB.
-const MOST_BLOCKS: usize = 1 << 16;
+/// What the coins of all terms together may take that are remembered, in bytes: a bit an element.
+pub const REMEMBERED: u64 = 8 << 20;
+const MOST_BLOCKS: usize = REMEMBERED as usize / size_of::<Tossed>();
 
 impl Tosses {
     /// The coins of the block whose first element is `first`, of one of `terms` terms.

@@ -30,6 +30,7 @@ use super::{
     Precision, Query, Score, Space, TieHunt, Window, narrow_digits, wide_digits,
 };
 use block::{Block, Span, decode_base, encode, form, spans};
+pub use mask::REMEMBERED;
 use mask::Tosses;
 use measure::Counters;
 use mix::Formula;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use js_sys::{Array, Uint8Array};
+use merge_studio::kernel::cpu::REMEMBERED;
 use merge_studio::kernel::{BLOCK, BackendKind, GpuCounters, Precision};
 use merge_studio::model::{Folder, Model};
 use merge_studio::output::{CrcRange, zip};
@@ -43,9 +44,16 @@ pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
     let raw = |job: &Job| job.sources.iter().map(|source| source.len).sum::<u64>() + job.len;
     let largest = plan.jobs.iter().map(raw).max().unwrap_or(0);
     let assembling = plan.jobs.iter().map(|job| limits.assembling(job)).max().unwrap_or(0);
+    let coins = plan.jobs.iter().map(coins).max().unwrap_or(0);
     let total: u64 = plan.jobs.iter().map(|job| job.len).sum();
-    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len())) + assembling)
+    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len())) + assembling + coins)
         + total.min(u64::from(workers) * IN_FLIGHT)
+}
+
+/// What a worker remembers of the coins that a tensor draws, in bytes.
+fn coins(job: &Job) -> u64 {
+    let terms = if let Rule::Merge(rule) = &job.rule { rule.coins.len() as u64 } else { 0 };
+    (job.shape.iter().product::<u64>().div_ceil(8) * terms).min(REMEMBERED)
 }
 
 /// What progress counts beside the merge that runs: of a recipe with stages, all of them are one.

@@ -33,7 +33,7 @@ type Words = &'static [&'static str];
 const KERNEL: &str = "kernel";
 
 /// Words that may stand in some folders only: (words, where files are looked through, where they may stand, why).
-const NAMES: [(Words, Words, Words, &str); 6] = [
+const NAMES: [(Words, Words, Words, &str); 9] = [
     (
         &["wgpu"],
         &["src", "kernel", "web"],
@@ -54,7 +54,7 @@ const NAMES: [(Words, Words, Words, &str); 6] = [
     ),
     (
         &["std::fs", "std::net", "std::process", "std::thread", "std::time", "anyhow", "clap", "indicatif"],
-        &["src", "kernel/src", "kernel/gpu/src"],
+        &["src", "kernel/src", "kernel/gpu/src", "eval/src"],
         &["src/main.rs", "src/cli/"],
         "a page has none of these: bytes, threads and clocks are the host's",
     ),
@@ -64,6 +64,14 @@ const NAMES: [(Words, Words, Words, &str); 6] = [
         &[],
         "what writes one kind of file is fetched by itself: nothing of the page goes with it",
     ),
+    (
+        &["candle_core", "tokenizers", "rayon"],
+        &["eval/src"],
+        &["eval/src/model/"],
+        "a task asks, and never sees a model",
+    ),
+    (&["crate::model"], &["eval/src/task", "eval/src/python"], &[], "a task asks, and never sees a model"),
+    (&["crate::task", "crate::python"], &["eval/src/model"], &[], "a model answers, and never sees a task"),
     (&["yew", "ui", "view"], &["web/examiner/src/worker"], &[], "what computes draws nothing"),
 ];
 
@@ -213,7 +221,7 @@ fn libraries_are_named_only_in_their_place() {
 
 #[test]
 fn every_file_opens_with_what_it_is() {
-    let offences: Vec<String> = ["src", "crc32", "kernel", "web", "tests", "benches"]
+    let offences: Vec<String> = ["src", "crc32", "eval", "kernel", "web", "tests", "benches"]
         .into_iter()
         .flat_map(sources)
         .filter(|source| !source.text.starts_with("//! "))
@@ -225,7 +233,7 @@ fn every_file_opens_with_what_it_is() {
 #[test]
 fn no_file_outgrows_a_reader() {
     let mut offences = Vec::new();
-    for path in ["src", "crc32", "kernel", "web", "tests", "benches"]
+    for path in ["src", "crc32", "eval", "kernel", "web", "tests", "benches"]
         .iter()
         .flat_map(|folder| files(folder, &[".rs", ".wgsl", ".ts", ".css"]))
     {

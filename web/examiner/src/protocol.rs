@@ -6,16 +6,20 @@ use serde::{Deserialize, Serialize};
 /// The one order that a worker gets. Beside it travels an array of two: the task files' contents, an array a batch, and the models'
 /// files, an array a model.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Order {
-    /// Names of task files that were given together.
-    pub batches: Vec<Vec<String>>,
-    /// What to do with them; nothing: only say what tasks they are.
-    pub run: Option<RunOrder>,
+pub enum Order {
+    /// Say what tasks these are.
+    Read(Batches),
+    /// Questions to models.
+    Evaluate(EvaluateOrder),
 }
+
+/// Names of task files, a list a batch: those that were given together.
+pub type Batches = Vec<Vec<String>>;
 
 /// Questions to models.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct RunOrder {
+pub struct EvaluateOrder {
+    pub batches: Batches,
     pub models: Vec<ModelFiles>,
     /// Batch, and place among the batch's tasks.
     pub tasks: Vec<(usize, usize)>,
@@ -35,7 +39,7 @@ pub struct ModelFiles {
 /// What a worker tells. Models and tasks are counted as in the order.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
-    /// The tasks of each batch. The answer to an order without a run, and the end of it.
+    /// The tasks of each batch. The answer to [`Order::Read`], and the end of it.
     Tasks(Vec<Vec<Opened>>),
     /// A model is being read.
     Loading { model: usize },

@@ -18,7 +18,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, File, HtmlElement, Response};
 use yew::prelude::*;
 
-use crate::protocol::{ModelFiles, Opened, Order, RunOrder, Said, TaskInfo};
+use crate::protocol::{Batches, EvaluateOrder, ModelFiles, Opened, Order, Said, TaskInfo};
 use examiner::Examiner;
 use run::{Run, Stage};
 
@@ -338,10 +338,10 @@ impl View {
     fn read(&mut self, ctx: &Context<Self>) {
         let (batches, files) = self.batch_files();
         let beside = Array::of2(&files, &Array::new());
-        self.reader = Some(Examiner::call(Order { batches, run: None }, beside.into(), ctx.link().callback(Msg::Read)));
+        self.reader = Some(Examiner::call(Order::Read(batches), beside.into(), ctx.link().callback(Msg::Read)));
     }
 
-    fn batch_files(&self) -> (Vec<Vec<String>>, Array) {
+    fn batch_files(&self) -> (Batches, Array) {
         let names = self.batches.iter().map(|batch| batch.files.iter().map(File::name).collect()).collect();
         let files = self.batches.iter().map(|batch| batch.files.iter().collect::<Array>()).collect();
         (names, files)
@@ -356,15 +356,15 @@ impl View {
             tasks.iter().map(|(.., task)| (*task).clone()).collect(),
             self.limit,
         );
-        let order = RunOrder {
+        let order = EvaluateOrder {
+            batches,
             models: chosen.iter().map(|model| model.files.clone()).collect(),
             tasks: tasks.iter().map(|(batch, at, _)| (*batch, *at)).collect(),
             limit: self.limit,
         };
         let blobs: Array = chosen.iter().map(|model| &model.blobs).collect();
         let beside = Array::of2(&files, &blobs);
-        let order = Order { batches, run: Some(order) };
-        self.examiner = Some(Examiner::call(order, beside.into(), ctx.link().callback(Msg::Heard)));
+        self.examiner = Some(Examiner::call(Order::Evaluate(order), beside.into(), ctx.link().callback(Msg::Heard)));
         self.run = Some(run);
         self.shown = None;
     }

@@ -18,7 +18,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use crate::protocol::{Opened, Order, Pair, RunOrder, Said, TaskInfo, Verdict};
+use crate::protocol::{Batches, EvaluateOrder, Opened, Order, Pair, Said, TaskInfo, Verdict};
 
 /// All models answer so many questions of every task before any answers more: a sample first, which then sharpens.
 const ROUNDS: [usize; 4] = [20, 50, 200, usize::MAX];
@@ -45,21 +45,33 @@ fn tell(said: &Said) {
 
 async fn carry_out(order: Order, beside: JsValue) {
     let beside: Array = beside.unchecked_into();
-    let files = |at: u32| -> Vec<Vec<Blob>> {
-        let lists = beside.get(at).unchecked_into::<Array>().into_iter();
-        lists.map(|list| list.unchecked_into::<Array>().into_iter().map(JsCast::unchecked_into).collect()).collect()
-    };
-    let mut batches: Vec<tasks::Batch> =
-        order.batches.iter().zip(files(0)).map(|(names, blobs)| tasks::open(names, &blobs)).collect();
-    let Some(run) = order.run else {
-        let opened = |batch: &tasks::Batch| batch.tasks.iter().map(tasks::Given::opened).collect();
-        return tell(&Said::Tasks(batches.iter().map(opened).collect()));
-    };
+    let (batches, models) = (files(&beside, 0), files(&beside, 1));
+    match order {
+        Order::Read(names) => {
+            let opened = |batch: &tasks::Batch| batch.tasks.iter().map(tasks::Given::opened).collect();
+            tell(&Said::Tasks(open(&names, &batches).iter().map(opened).collect()));
+        }
+        Order::Evaluate(order) => evaluate(&order, &batches, models).await,
+    }
+}
+
+/// Lists of files that came beside an order.
+fn files(beside: &Array, at: u32) -> Vec<Vec<Blob>> {
+    let lists = beside.get(at).unchecked_into::<Array>().into_iter();
+    lists.map(|list| list.unchecked_into::<Array>().into_iter().map(JsCast::unchecked_into).collect()).collect()
+}
+
+fn open(names: &Batches, files: &[Vec<Blob>]) -> Vec<tasks::Batch> {
+    names.iter().zip(files).map(|(names, blobs)| tasks::open(names, blobs)).collect()
+}
+
+async fn evaluate(order: &EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob>>) {
+    let mut batches = open(&order.batches, batches);
     let groups: Vec<Group> = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.groups)).collect();
     let chosen = |&(batch, at): &(usize, usize)| batches.get(batch)?.tasks.get(at)?.task.as_ref().ok().cloned();
-    let tasks: Vec<Arc<Task>> = run.tasks.iter().filter_map(chosen).collect();
+    let tasks: Vec<Arc<Task>> = order.tasks.iter().filter_map(chosen).collect();
     let mut examination = Examination { broken: vec![false; tasks.len()], tasks, seats: Vec::new() };
-    examination.run(&run, files(1)).await;
+    examination.run(order, models).await;
     let reports = examination.seats.iter().map(|seat| seat.report(&groups)).collect();
     tell(&Said::Finished { reports });
 }
@@ -108,7 +120,7 @@ struct Examination {
 }
 
 impl Examination {
-    async fn run(&mut self, order: &RunOrder, files: Vec<Vec<Blob>>) {
+    async fn run(&mut self, order: &EvaluateOrder, files: Vec<Vec<Blob>>) {
         let options = Options { limit: order.limit, ..Options::default() };
         for (task, content) in self.tasks.iter().enumerate() {
             if let Err(error) = Evaluation::new(content.clone(), options) {

@@ -20,6 +20,8 @@ use super::progress::Progress;
 const KEEP: u64 = 128 << 20;
 /// The most that one thread keeps.
 const KEEP_EACH: u64 = 32 << 20;
+/// Elements of a window where nothing is kept. Larger ones are no faster, and memory would grow with the tensors up to their size.
+const WINDOW: usize = 1 << 19;
 
 /// What was done, by whom.
 #[derive(Debug, Default, Serialize)]
@@ -190,8 +192,11 @@ impl<'a> Crew<'a> {
 /// What one of `threads` threads may hold for a job.
 pub(super) fn limits(job: &Job, threads: usize, bench: &Bench) -> Limits {
     let made = job.sources.iter().any(|source| source.assembly.is_some());
-    let keep = if made || has_gpu(bench) { KEEP_EACH.min(KEEP / threads as u64) } else { 0 };
-    Limits { keep, ..Limits::default() }
+    if made || has_gpu(bench) {
+        Limits { keep: KEEP_EACH.min(KEEP / threads as u64), ..Limits::default() }
+    } else {
+        Limits { keep: 0, window: WINDOW }
+    }
 }
 
 /// Bytes of the job's sources.

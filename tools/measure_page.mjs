@@ -8,13 +8,11 @@
  * is a line of JSON: seconds, and bytes for everything else that has a size.
  */
 
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
-import { chromium } from "@playwright/test";
+import { addFolders, give, serving } from "./page.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -26,7 +24,6 @@ const { values, positionals } = parseArgs({
   },
 });
 const [recipe, ...folders] = positionals;
-const PORT = 8123;
 
 /** Peak resident memory of this program's one tab, in bytes. */
 function peak() {
@@ -53,36 +50,14 @@ function inWords({ seconds, peak, read, written, cpu, copied, elsewhere, wasm_me
   );
 }
 
-/** Until the server answers. */
-async function served() {
-  while (!(await fetch(`http://127.0.0.1:${PORT}/`).catch(() => undefined))) await new Promise((done) => setTimeout(done, 50));
-}
-
-/** One merge in a browser of its own, whose private files are on disk as a person's are: a private window keeps them in another process. */
-async function measure(run) {
-  const profile = mkdtempSync(join(tmpdir(), "merge-studio-profile-"));
-  const browser = await chromium.launchPersistentContext(profile, {
-    acceptDownloads: true,
-    executablePath: process.env.MERGE_STUDIO_CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-features=WebGPU", "--disable-background-networking"],
-  });
-  const page = await browser.newPage();
-  await page.goto(`http://127.0.0.1:${PORT}/`);
-  const region = (name) => page.getByRole("region", { name });
-  const give = async (button, files) => {
-    const chooser = page.waitForEvent("filechooser");
-    await button.click();
-    await (await chooser).setFiles(files);
-  };
-  for (const folder of folders) {
-    await give(region("Models").getByRole("button", { name: "Add folder" }), folder);
-    const name = folder.split("/").filter(Boolean).at(-1);
-    await region("Models").getByRole("article", { name, exact: true }).waitFor();
-  }
-  await give(region("Recipe").getByRole("button", { name: "Open recipe" }), recipe);
-  await region("Run").getByRole("combobox", { name: "Run on" }).selectOption({ label: "CPU" });
-  const merge = region("Run").getByRole("button", { name: "Merge", exact: true });
-  const zip = region("Run").getByRole("button", { name: "Download zip" });
+/** One merge. */
+async function measure(page, run) {
+  await addFolders(page, folders);
+  await give(page, page.getByRole("region", { name: "Recipe" }).getByRole("button", { name: "Open recipe" }), recipe);
+  const pane = page.getByRole("region", { name: "Run" });
+  await pane.getByRole("combobox", { name: "Run on" }).selectOption({ label: "CPU" });
+  const merge = pane.getByRole("button", { name: "Merge", exact: true });
+  const zip = pane.getByRole("button", { name: "Download zip" });
   await merge.click({ trial: true });
   // Timed in the page: Playwright looks for what it waits for every half second.
   await page.evaluate(() => {
@@ -109,14 +84,8 @@ async function measure(run) {
     await zip.click();
     await (await download).saveAs(values.save);
   }
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
 }
 
-const server = spawn("node", ["tests/e2e/server.mjs", String(PORT), values.dist], { stdio: "inherit" });
-try {
-  await served();
-  for (let run = 1; run <= Number(values.runs); run++) await measure(run);
-} finally {
-  server.kill();
-}
+await serving(values.dist, async (open) => {
+  for (let run = 1; run <= Number(values.runs); run++) await open((page) => measure(page, run));
+});

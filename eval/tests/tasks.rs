@@ -302,6 +302,7 @@ fn a_data_file_alone_is_the_task_file_that_the_docs_show() {
     let yaml = docs.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let data =
         std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../static/demo/reverse.jsonl")).unwrap();
+    assert_eq!(Task::plain("reverse.jsonl", &data).unwrap().written(), Some(yaml));
     let files: [(&str, &[u8]); 2] = [("t.yaml", yaml.as_bytes()), ("reverse.jsonl", &data)];
     for shots in [0, 3] {
         let asked = |task: Task| {

@@ -379,7 +379,7 @@ fn data_files(node: &Node) -> Result<Vec<(String, Vec<Named>)>, Error> {
 }
 
 /// The likeliest token each time.
-pub(super) fn greedy(until: Vec<String>) -> Generation {
+fn greedy(until: Vec<String>) -> Generation {
     Generation { until, max_tokens: MAX_TOKENS, temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0 }
 }
 

@@ -51,11 +51,6 @@ impl Pipeline {
         Self { name: "none".into(), filters: Vec::new() }
     }
 
-    /// Without the white space around an answer.
-    pub(super) fn stripped() -> Self {
-        Self { name: "none".into(), filters: vec![Filter::Strip] }
-    }
-
     /// One of `filter_list`.
     pub(super) fn read(node: &Node, output: Output) -> Result<Self, Error> {
         let (mut name, mut filters) = (None, None);

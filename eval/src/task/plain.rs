@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use super::config::{Config, Source, greedy};
-use super::filter::Pipeline;
-use super::metric::{Measure, Metric};
-use super::{Documents, Error, Output, Task, Value};
+use serde_json::json;
 
-/// The most tokens that an answer may take.
-const MAX_TOKENS: usize = 32;
+use super::config::Config;
+use super::{Documents, Error, Task, Value};
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
@@ -21,28 +18,12 @@ impl Task {
     ///   the white space around it: `exact_match`;
     /// * `text` alone: its perplexity by words and bytes.
     ///
-    /// Anything else is refused by the fields that there are.
+    /// Anything else is refused by the fields that there are. [`Task::written`] says the same as a task file.
     pub fn plain(file: &str, bytes: &[u8]) -> Result<Self, Error> {
         let documents = Documents::read(&[(file, bytes)])?;
-        let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-        let name = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let has = |field: &str| documents.fields.iter().any(|other| other == field);
-        let texts = |field: &str| {
-            has(field) && all(&documents, |row| row.get(field).is_some_and(|value| value.text().is_some()))
-        };
-        let config = if has("choices") {
-            if texts("question") && has("answer") { choosing(name, &documents) } else { None }
-        } else if texts("question") && texts("answer") {
-            Some(writing(name, "question", "answer"))
-        } else if texts("prompt") && texts("completion") {
-            Some(writing(name, "prompt", "completion"))
-        } else if texts("text") && documents.fields.len() == 1 {
-            let text = Source::Template(String::new());
-            Some(Config::new(name, Output::LogLikelihoodRolling, text, Source::Template("text".into())))
-        } else {
-            None
-        };
-        let Some(mut config) = config else {
+        let data = file.rsplit(['/', '\\']).next().unwrap_or(file);
+        let name = data.rsplit_once('.').map_or(data, |(stem, _)| stem);
+        let Some(asked) = asked(&documents) else {
             return Err(Error::Fields {
                 file: file.into(),
                 what: "a data file without a task file".into(),
@@ -52,10 +33,34 @@ impl Task {
                 found: documents.fields.join(", "),
             });
         };
-        config.test = Some("test".into());
-        config.examples.split.clone_from(&config.test);
+        // A text of JSON is one of YAML.
+        let (task, data) = (json!(name), json!(data));
+        let written = format!(
+            "task: {task}\ndataset_path: json\ndataset_kwargs: {{data_files: {{test: {data}}}}}\ntest_split: test\nfewshot_split: test\n{asked}"
+        );
+        let config = Config::read(name, &[(name, written.as_bytes())])?;
         let documents = Arc::new(documents);
-        Self::on(config, Arc::clone(&documents), Some(documents))
+        let mut task = Self::on(config, Arc::clone(&documents), Some(documents))?;
+        task.written = Some(written);
+        Ok(task)
+    }
+}
+
+/// What the task file says beside names and data; nothing where the fields are of no kind.
+fn asked(documents: &Documents) -> Option<String> {
+    let has = |field: &str| documents.fields.iter().any(|other| other == field);
+    let texts =
+        |field: &str| has(field) && all(documents, |row| row.get(field).is_some_and(|value| value.text().is_some()));
+    if has("choices") {
+        if texts("question") && has("answer") { choosing(documents) } else { None }
+    } else if texts("question") && texts("answer") {
+        Some(writing("question", "answer"))
+    } else if texts("prompt") && texts("completion") {
+        Some(writing("prompt", "completion"))
+    } else if texts("text") && documents.fields.len() == 1 {
+        Some("output_type: loglikelihood_rolling\ndoc_to_text: \"\"\ndoc_to_target: text\n".to_owned())
+    } else {
+        None
     }
 }
 
@@ -63,7 +68,7 @@ fn all(documents: &Documents, fits: impl Fn(&Value) -> bool) -> bool {
     documents.rows.iter().all(fits)
 }
 
-fn choosing(name: &str, documents: &Documents) -> Option<Config> {
+fn choosing(documents: &Documents) -> Option<String> {
     let choices = |row: &Value| row.get("choices").and_then(Value::list).map(<[Value]>::to_vec).unwrap_or_default();
     if !all(documents, |row| !choices(row).is_empty() && choices(row).iter().all(|choice| choice.text().is_some())) {
         return None;
@@ -78,23 +83,22 @@ fn choosing(name: &str, documents: &Documents) -> Option<Config> {
     let target = if all(documents, places) || all(documents, texts) {
         "answer".to_owned()
     } else if all(documents, letters) {
-        format!("{{{{'{LETTERS}'.index(answer)}}}}")
+        format!("\"{{{{'{LETTERS}'.index(answer)}}}}\"")
     } else {
         return None;
     };
-    let text = Source::Template("Question: {{question}}\nAnswer:".into());
-    let mut config = Config::new(name, Output::MultipleChoice, text, Source::Template(target));
-    config.choice = Some(Source::Template("choices".into()));
-    Some(config)
+    Some(format!(
+        "output_type: multiple_choice\ndoc_to_text: \"Question: {{{{question}}}}\\nAnswer:\"\ndoc_to_choice: choices\ndoc_to_target: {target}\n"
+    ))
 }
 
-fn writing(name: &str, question: &str, answer: &str) -> Config {
-    let (text, target) = (Source::Template(question.into()), Source::Template(answer.into()));
-    let mut config = Config::new(name, Output::GenerateUntil, text, target);
-    config.target_delimiter = String::new();
-    config.generation = greedy(vec!["\n".into()]);
-    config.generation.max_tokens = MAX_TOKENS;
-    config.pipelines = vec![Pipeline::stripped()];
-    config.measures = vec![Measure::of(Metric::ExactMatch)];
-    config
+fn writing(question: &str, answer: &str) -> String {
+    format!(
+        "doc_to_text: {question}\n\
+         doc_to_target: {answer}\n\
+         target_delimiter: \"\"\n\
+         generation_kwargs: {{until: [\"\\n\"], max_gen_toks: 32}}\n\
+         metric_list: [{{metric: exact_match}}]\n\
+         filter_list: [{{name: none, filter: [{{function: remove_whitespace}}, {{function: take_first}}]}}]\n"
+    )
 }

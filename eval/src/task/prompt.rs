@@ -22,6 +22,8 @@ pub struct Task {
     pub(super) many_inputs: bool,
     /// The target is a list.
     pub(super) many_targets: bool,
+    /// Of a data file alone.
+    pub(super) written: Option<String>,
 }
 
 /// A document in both forms: as it is, and as templates see it.
@@ -94,6 +96,7 @@ impl Task {
             templates: Templates::default(),
             many_inputs: false,
             many_targets: false,
+            written: None,
         };
         task.add_templates()?;
         let documents = Arc::clone(&task.documents);
@@ -138,6 +141,11 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// The task file that asks the same, of a task that is a data file alone ([`Task::plain`]).
+    pub fn written(&self) -> Option<&str> {
+        self.written.as_deref()
     }
 
     /// The task's name, by which results are known.

@@ -73,8 +73,8 @@ pub struct TaskInfo {
     pub output: Output,
     /// Questions that there are.
     pub questions: usize,
-    /// Whether it is a data file alone, which lm-evaluation-harness needs a task file for.
-    pub is_plain: bool,
+    /// Of a data file alone, the task file that lm-evaluation-harness needs for it.
+    pub written: Option<String>,
     /// Whether it is one of lm-evaluation-harness's own.
     pub is_public: bool,
 }

@@ -82,7 +82,7 @@ impl tasks::Given {
             name: task.name().to_owned(),
             output: task.output(),
             questions: task.len(),
-            is_plain: self.is_plain,
+            written: task.written().map(ToOwned::to_owned),
             is_public: self.is_public,
         };
         Opened { file: self.file.clone(), task: self.task.as_ref().map(info).map_err(Clone::clone) }

@@ -46,7 +46,7 @@ pub const SAVE_LATER: &str = "They can be saved when all questions are answered.
 pub const ZIP_NAME: &str = "results.zip";
 pub const FURTHER: &str = "Take it further";
 pub const FURTHER_WHAT: &str = "The same questions, and the public tasks in full, with lm-evaluation-harness itself: download the merged folder, and put the task \
-    files beside it.";
+    files and their data beside it.";
 pub const COMMANDS: &str = "lm_eval commands";
 pub const COPY: &str = "Copy commands";
 pub const COPIED: &str = "Copied.";
@@ -171,11 +171,8 @@ pub fn written(text: &str) -> String {
 pub fn commands(models: &[String], tasks: &[TaskInfo], limit: Option<usize>) -> String {
     let mut lines = Vec::new();
     let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-    for task in tasks.iter().filter(|task| task.is_plain) {
-        lines.push(format!(
-            "# {0}.jsonl alone is no task there: docs/evaluate-tasks.md has the task file to save as {0}.yaml.",
-            task.name
-        ));
+    for (task, written) in tasks.iter().filter_map(|task| Some((task, task.written.as_ref()?))) {
+        lines.push(format!("cat > {} <<'END'\n{written}END", quoted(&format!("{}.yaml", task.name))));
     }
     let limit = limit.map_or_else(String::new, |limit| format!(" --limit {limit}"));
     let call = |model: &str, tasks: &str, rest: &str| {
@@ -214,16 +211,19 @@ mod tests {
             name: "sums".into(),
             output: Output::GenerateUntil,
             questions: 3,
-            is_plain: false,
+            written: None,
             is_public: false,
         };
+        let bare = TaskInfo { name: "bare".into(), written: Some("task: \"bare\"\n".into()), ..task.clone() };
+        let text = commands(&["a".into()], &[bare], None);
+        assert!(text.starts_with("cat > bare.yaml <<'END'\ntask: \"bare\"\nEND\nlm_eval "), "{text}");
         let text = commands(&["a".into(), "my merge".into()], &[task], Some(20));
         assert!(
             text.contains("pretrained=a,dtype=float32 --tasks sums --batch_size auto --include_path . --limit 20"),
             "{text}"
         );
         assert!(text.contains("pretrained='my merge',dtype=float32 --tasks sums "), "{text}");
-        assert!(!text.contains(".jsonl"), "{text}");
+        assert!(!text.contains("cat"), "{text}");
     }
 
     #[test]

@@ -23,7 +23,6 @@ type File<'a> = (&'a str, &'a [u8]);
 pub struct Given {
     pub file: String,
     pub task: Result<Arc<Task>, String>,
-    pub is_plain: bool,
     pub is_public: bool,
 }
 
@@ -34,7 +33,7 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
     for (name, blob) in names.iter().zip(blobs) {
         match read(blob) {
             Ok(bytes) => files.push((name, bytes)),
-            Err(why) => batch.add(name, Err(why), false, false),
+            Err(why) => batch.add(name, Err(why), false),
         }
     }
     let files: Vec<File<'_>> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
@@ -45,7 +44,7 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
     });
     if has_task_file {
         for (file, task) in task::open(&files) {
-            batch.add(&file, task.map_err(|error| error.to_string()), false, false);
+            batch.add(&file, task.map_err(|error| error.to_string()), false);
         }
         return batch;
     }
@@ -57,28 +56,28 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
                 None => public.push((built_in, vec![file])),
             },
             Named::Plain => {
-                batch.add(name, Task::plain(name, bytes).map_err(|error| error.to_string()), true, false);
+                batch.add(name, Task::plain(name, bytes).map_err(|error| error.to_string()), false);
             }
-            Named::Several(names) => batch.add(name, Err(several(&names)), false, false),
+            Named::Several(names) => batch.add(name, Err(several(&names)), false),
         }
     }
     for (built_in, files) in public {
         match builtin::open(built_in.name, &files) {
             Ok((tasks, groups)) => {
                 for task in tasks {
-                    batch.add(built_in.name, Ok(task), false, true);
+                    batch.add(built_in.name, Ok(task), true);
                 }
                 batch.groups.extend(groups);
             }
-            Err(error) => batch.add(files[0].0, Err(error.to_string()), false, true),
+            Err(error) => batch.add(files[0].0, Err(error.to_string()), true),
         }
     }
     batch
 }
 
 impl Batch {
-    fn add(&mut self, file: &str, task: Result<Task, String>, is_plain: bool, is_public: bool) {
-        self.tasks.push(Given { file: file.to_owned(), task: task.map(Arc::new), is_plain, is_public });
+    fn add(&mut self, file: &str, task: Result<Task, String>, is_public: bool) {
+        self.tasks.push(Given { file: file.to_owned(), task: task.map(Arc::new), is_public });
     }
 }
 

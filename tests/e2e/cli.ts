@@ -17,10 +17,10 @@ export const GOLDEN = join(REPOSITORY, "tests", "golden");
 /** An empty folder. */
 export const temporary = (): string => mkdtempSync(join(tmpdir(), "merge-studio-"));
 
-function run(...args: string[]): void {
+function run(...args: string[]): Buffer {
   const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
   expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
-  execFileSync(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  return execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"] });
 }
 
 /** What a recipe makes of the models in a folder, on the CPU: the output folder. */
@@ -38,6 +38,11 @@ export function ggufByCommandLine(folder: string, type: string): Buffer {
   const file = join(temporary(), "model.gguf");
   run("gguf", folder, file, "--type", type);
   return readFileSync(file);
+}
+
+/** What model folders answer to tasks, in the short form of JSON: by model, or of one alone. */
+export function evaluateByCommandLine(models: string[], tasks: string, ...options: string[]) {
+  return JSON.parse(run("eval", ...models, "--tasks", tasks, ...options, "--log-samples", "--json").toString());
 }
 
 /** The files of `zip` are those in `folder`, to the byte. */

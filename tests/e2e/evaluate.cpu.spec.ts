@@ -4,7 +4,7 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, type Locator, type Page, test } from "@playwright/test";
 
-import { DEMO, REPOSITORY, temporary } from "./cli";
+import { DEMO, evaluateByCommandLine, REPOSITORY, temporary } from "./cli";
 import { Studio } from "./studio";
 
 /** All three skills, at the weight for which the demo models' page has a row. */
@@ -80,6 +80,9 @@ class Evaluate {
   }
 }
 
+/** A number as the table shows it. */
+const number = (value: number): string => value.toFixed(4).replace("-", "−");
+
 /** A share of `of` questions and its standard error, as the table shows them. */
 const figure = (share: number, of: number): string =>
   `${share.toFixed(4)} ± ${Math.sqrt((share * (1 - share)) / (of - 1)).toFixed(4)}`;
@@ -151,7 +154,36 @@ test("a task file with its data is asked by choices, and their likelihoods are s
   await evaluate.row("choices").first().getByRole("button").click();
   const first = evaluate.region.getByRole("region", { name: "Questions of choices" }).getByRole("listitem").first();
   await expect(first.getByRole("columnheader")).toHaveText(["Choice", /^demo-sort (right|wrong)$/, /^demo-base (right|wrong)$/]);
-  await expect(first.getByRole("cell").first()).toHaveText(/^−\d+\.\d{4}/);
+  const folders = ["demo-sort", "demo-base"].map((model) => join(DEMO, model));
+  const answers = evaluateByCommandLine(folders, join(folder, "tasks", "choices.yaml"));
+  const shown = (await first.getByRole("cell").allInnerTexts()).map((text) => text.replace(/\s*chosen$/, ""));
+  const [sort, base] = ["demo-sort", "demo-base"].map((model) => answers[model].samples.choices[0].loglikelihoods as number[]);
+  expect(shown).toEqual(sort!.flatMap((likelihood, at) => [number(likelihood), number(base![at]!)]));
+  for (const [model, cell] of [["demo-base", 0], ["demo-sort", 1]] as const) {
+    const { acc, acc_stderr } = answers[model].results.choices;
+    expect((await evaluate.cells("choices"))[cell]).toContain(`${number(acc)} ± ${number(acc_stderr)}`);
+  }
+});
+
+test("a public task is recognised by its data, and its subjects are averaged by group as on the command line", async ({ page }) => {
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await expect(evaluate.start).toBeEnabled();
+  const data = ["mmlu_test.jsonl", "mmlu_dev.jsonl"].map((name) => join(REPOSITORY, "eval", "tests", "data", name));
+  await evaluate.addTasks(...data);
+  const subjects = ["mmlu_anatomy", "mmlu_astronomy", "mmlu_virology", "mmlu_sociology", "mmlu_world_religions"];
+  await expect(evaluate.region.getByRole("checkbox", { name: "mmlu_world_religions" })).toBeChecked();
+  await evaluate.only(["demo-base", "demo-sort"], subjects);
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in");
+  const models = ["demo-base", "demo-sort"];
+  const answers = evaluateByCommandLine(models.map((model) => join(DEMO, model)), "mmlu", ...data.flatMap((file) => ["--data", file]));
+  for (const name of [...subjects, "mmlu_stem", "mmlu_other", "mmlu_social_sciences", "mmlu_humanities", "mmlu"]) {
+    const expected = models.map((model) => answers[model].results[name]).map(({ acc, acc_stderr }) => `${number(acc)} ± ${number(acc_stderr)}`);
+    const row = page.getByRole("rowheader", { name: new RegExp(`^${name} acc`) });
+    const cells = await evaluate.region.getByRole("row").filter({ has: row }).getByRole("cell").allInnerTexts();
+    expect(cells.map((cell) => cell.replace(/\s+/g, " ").replace(" best", "").trim()), name).toEqual(expected);
+  }
 });
 
 test("cancelling leaves what was answered and a page that goes on", async ({ page }) => {

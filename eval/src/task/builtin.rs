@@ -266,7 +266,7 @@ fn mmlu_tasks(
         alias: alias.into(),
         version: 2,
         members,
-        metric: Metric::Acc.name(),
+        metric: Metric::Acc.name().into(),
     };
     for field in &FIELDS {
         let mut members = Vec::new();

@@ -44,7 +44,7 @@ pub struct Measured {
 }
 
 /// Tasks of which the means are averaged by how many documents each has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Group {
     /// Its name.
     pub name: String,
@@ -55,7 +55,7 @@ pub struct Group {
     /// What it is made of: tasks, or groups that stand before it.
     pub members: Vec<String>,
     /// Which metric is averaged.
-    pub metric: &'static str,
+    pub metric: String,
 }
 
 impl Results {
@@ -74,7 +74,7 @@ impl Group {
         let first = members.first()?;
         let filter = &first.measured.iter().find(|measured| measured.metric == self.metric)?.filter;
         let measured: Vec<&Measured> =
-            members.iter().map(|results| results.get(self.metric, filter)).collect::<Option<_>>()?;
+            members.iter().map(|results| results.get(&self.metric, filter)).collect::<Option<_>>()?;
         let sizes: Vec<f64> = members.iter().map(|results| results.answered as f64).collect();
         let sum = |of: &dyn Fn(usize) -> f64| (0..members.len()).map(of).fold(0.0, |sum, part| sum + part);
         let all = sum(&|index| sizes[index]);
@@ -93,7 +93,7 @@ impl Group {
             answered: total(|results| results.answered),
             shots: first.shots,
             measured: vec![Measured {
-                metric: self.metric.into(),
+                metric: self.metric.clone(),
                 filter: filter.clone(),
                 value,
                 error,
@@ -103,7 +103,7 @@ impl Group {
     }
 
     /// The tasks of which it is made, those of its groups included.
-    fn tasks(&self, groups: &[Group]) -> Vec<String> {
+    pub fn tasks(&self, groups: &[Group]) -> Vec<String> {
         let mut tasks = Vec::new();
         for member in &self.members {
             match groups.iter().find(|group| group.name == *member && group.name != self.name) {
@@ -196,7 +196,7 @@ pub fn lm_eval_report(
         // A group of groups has neither of these there.
         if group.members.iter().any(|member| configs.contains_key(member)) {
             shots.insert(group.name.clone(), task.shots.into());
-            better.insert(group.name.clone(), json!({group.metric: task.measured[0].higher_is_better}));
+            better.insert(group.name.clone(), json!({group.metric.as_str(): task.measured[0].higher_is_better}));
         }
     }
     results.extend(grouped.clone());

@@ -1,6 +1,6 @@
 //! What the view and its worker say to each other: plain data, in postcard's form (`merge_studio_web::wire`).
 
-use merge_studio_eval::task::{Output, Record, Results};
+use merge_studio_eval::task::{Group, Output, Record, Results};
 use serde::{Deserialize, Serialize};
 
 /// The one order that a worker gets. Beside it travels an array of two: the task files' contents, an array a batch, and the models'
@@ -40,7 +40,7 @@ pub struct ModelFiles {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
     /// The tasks of each batch. The answer to [`Order::Read`], and the end of it.
-    Tasks(Vec<Vec<Opened>>),
+    Tasks(Vec<OpenedBatch>),
     /// A model is being read.
     Loading { model: usize },
     /// A model cannot be evaluated.
@@ -55,6 +55,14 @@ pub enum Said {
     Finished { reports: Vec<Option<String>> },
     /// The worker is dying: its last words.
     Died(String),
+}
+
+/// Task files that were given together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenedBatch {
+    pub files: Vec<Opened>,
+    /// Of the tasks among them.
+    pub groups: Vec<Group>,
 }
 
 /// A file that was given as a task.

@@ -18,7 +18,7 @@ use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, File, HtmlElement, Response};
 use yew::prelude::*;
 
-use crate::protocol::{Batches, EvaluateOrder, ModelFiles, Opened, Order, Said, TaskInfo};
+use crate::protocol::{Batches, EvaluateOrder, ModelFiles, Opened, OpenedBatch, Order, Said, TaskInfo};
 use examiner::Examiner;
 use run::{Run, Stage};
 
@@ -78,7 +78,7 @@ pub struct Given {
 pub struct Batch {
     files: Vec<File>,
     /// What they are, once it is known.
-    opened: Option<Vec<Opened>>,
+    opened: Option<OpenedBatch>,
 }
 
 /// What the view is told.
@@ -190,7 +190,8 @@ impl Component for View {
                 self.reader = None;
                 let unread = |file: &File| Opened { file: file.name(), task: Err(why.clone()) };
                 for batch in self.batches.iter_mut().filter(|batch| batch.opened.is_none()) {
-                    batch.opened = Some(batch.files.iter().map(unread).collect());
+                    batch.opened =
+                        Some(OpenedBatch { files: batch.files.iter().map(unread).collect(), groups: Vec::new() });
                 }
             }
             Msg::Heard(Said::Died(why)) => {
@@ -312,7 +313,7 @@ impl View {
     fn tasks(&self) -> Vec<(usize, usize, &TaskInfo)> {
         let mut tasks = Vec::new();
         for (batch, each) in self.batches.iter().enumerate() {
-            let opened = each.opened.iter().flatten().enumerate();
+            let opened = each.opened.iter().flat_map(|opened| &opened.files).enumerate();
             tasks.extend(opened.filter_map(|(at, opened)| Some((batch, at, opened.task.as_ref().ok()?))));
         }
         tasks
@@ -354,6 +355,12 @@ impl View {
         let run = Run::new(
             chosen.iter().map(|model| model.files.name.clone()).collect(),
             tasks.iter().map(|(.., task)| (*task).clone()).collect(),
+            self.batches
+                .iter()
+                .filter_map(|batch| batch.opened.as_ref())
+                .flat_map(|opened| &opened.groups)
+                .cloned()
+                .collect(),
             self.limit,
         );
         let order = EvaluateOrder {

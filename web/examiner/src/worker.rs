@@ -18,7 +18,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use crate::protocol::{Batches, EvaluateOrder, Opened, Order, Pair, Said, TaskInfo, Verdict};
+use crate::protocol::{Batches, EvaluateOrder, Opened, OpenedBatch, Order, Pair, Said, TaskInfo, Verdict};
 
 /// All models answer so many questions of every task before any answers more: a sample first, which then sharpens.
 const ROUNDS: [usize; 4] = [20, 50, 200, usize::MAX];
@@ -48,8 +48,7 @@ async fn carry_out(order: Order, beside: JsValue) {
     let (batches, models) = (files(&beside, 0), files(&beside, 1));
     match order {
         Order::Read(names) => {
-            let opened = |batch: &tasks::Batch| batch.tasks.iter().map(tasks::Given::opened).collect();
-            tell(&Said::Tasks(open(&names, &batches).iter().map(opened).collect()));
+            tell(&Said::Tasks(open(&names, &batches).iter().map(tasks::Batch::opened).collect()));
         }
         Order::Evaluate(order) => evaluate(&order, &batches, models).await,
     }
@@ -74,6 +73,12 @@ async fn evaluate(order: &EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<
     examination.run(order, models).await;
     let reports = examination.seats.iter().map(|seat| seat.report(&groups)).collect();
     tell(&Said::Finished { reports });
+}
+
+impl tasks::Batch {
+    fn opened(&self) -> OpenedBatch {
+        OpenedBatch { files: self.tasks.iter().map(tasks::Given::opened).collect(), groups: self.groups.clone() }
+    }
 }
 
 impl tasks::Given {

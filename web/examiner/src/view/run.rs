@@ -1,7 +1,7 @@
 //! An evaluation as the view knows it: what was asked, what was answered so far, how the models compare.
 
 use js_sys::Date;
-use merge_studio_eval::task::{Measured, Record, Results};
+use merge_studio_eval::task::{Group, Measured, Record, Results};
 
 use crate::protocol::{Pair, Refusal, Said, TaskInfo, Verdict};
 
@@ -29,6 +29,8 @@ pub struct Cell {
 pub struct Run {
     pub models: Vec<String>,
     pub tasks: Vec<TaskInfo>,
+    /// Of which some of the tasks may be parts.
+    pub groups: Vec<Group>,
     /// Questions of each task.
     pub limit: Option<usize>,
     /// By task, then model.
@@ -50,7 +52,7 @@ pub struct Run {
 
 impl Run {
     /// Nothing is answered.
-    pub fn new(models: Vec<String>, tasks: Vec<TaskInfo>, limit: Option<usize>) -> Self {
+    pub fn new(models: Vec<String>, tasks: Vec<TaskInfo>, groups: Vec<Group>, limit: Option<usize>) -> Self {
         Self {
             cells: vec![vec![Cell::default(); models.len()]; tasks.len()],
             verdicts: vec![Vec::new(); tasks.len()],
@@ -58,6 +60,7 @@ impl Run {
             refused: vec![None; models.len()],
             models,
             tasks,
+            groups,
             limit,
             stage: Stage::Starting,
             reports: Vec::new(),
@@ -109,6 +112,14 @@ impl Run {
     pub fn measures(&self, task: usize) -> Vec<&Measured> {
         let results = self.cells[task].iter().find_map(|cell| cell.results.as_ref());
         results.map(|results| results.measured.iter().collect()).unwrap_or_default()
+    }
+
+    /// What a model's answers make for a group, once it answered to each of the group's tasks.
+    pub fn grouped(&self, group: &Group, model: usize) -> Option<Results> {
+        let members = group.tasks(&self.groups);
+        let cells = self.tasks.iter().zip(&self.cells).filter(|(task, _)| members.contains(&task.name));
+        let own: Vec<Results> = cells.map(|(_, cells)| cells[model].results.clone()).collect::<Option<_>>()?;
+        group.results(&own, &self.groups)
     }
 
     /// How the models compare on a task by a metric, if they do.

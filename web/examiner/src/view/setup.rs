@@ -57,7 +57,7 @@ pub fn setup(view: &View, link: &Scope<View>) -> Html {
 fn tasks(view: &View, link: &Scope<View>) -> Html {
     let tasks = view.tasks();
     let broken = view.batches.iter().enumerate().flat_map(|(at, batch)| {
-        let opened = batch.opened.iter().flatten();
+        let opened = batch.opened.iter().flat_map(|opened| &opened.files);
         opened.filter_map(move |opened| Some((at, opened.file.clone(), opened.task.as_ref().err()?.clone())))
     });
     let remove = |batch: usize| link.callback(move |_: MouseEvent| Msg::Remove(batch));

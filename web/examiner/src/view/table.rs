@@ -1,6 +1,6 @@
 //! The results: tasks by models.
 
-use merge_studio_eval::task::Measured;
+use merge_studio_eval::task::{Group, Measured, Results};
 use yew::html::Scope;
 use yew::prelude::*;
 
@@ -11,6 +11,7 @@ use super::{Msg, View, words};
 /// The table, and below it what could not be evaluated.
 pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
     let rows = (0..run.tasks.len()).map(|task| rows(run, task, shown, link));
+    let groups = run.groups.iter().map(|group| group_row(run, group));
     let refused = run.models.iter().zip(&run.refused).filter_map(|(model, why)| Some((model, why.as_ref()?)));
     let broken = run.tasks.iter().zip(&run.broken).filter_map(|(task, why)| Some((task, why.as_ref()?)));
     html! {
@@ -22,7 +23,7 @@ pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
                         <th scope="col">{ words::TASK }</th>
                         { for run.models.iter().map(|model| html! { <th scope="col" class="figure">{ model.clone() }</th> }) }
                     </tr></thead>
-                    <tbody>{ for rows }</tbody>
+                    <tbody>{ for rows }{ for groups }</tbody>
                 </table>
             </div>
             <p class="aside">{ words::LEGEND }</p>
@@ -58,15 +59,29 @@ fn rows(run: &Run, task: usize, shown: Option<&Shown>, link: &Scope<View>) -> Ht
                     }
                     { " " }<span class="aside">{ words::metric(measured) }</span>
                 </th>
-                { for (0..run.models.len()).map(|model| cell(run, task, model, measured, best == Some(model))) }
+                { for run.cells[task].iter().enumerate().map(|(model, own)| {
+                    cell(own.results.as_ref(), measured, run.questions(task), best == Some(model))
+                }) }
             </tr>
         }
     };
     html! { <>{ for measures.iter().enumerate().map(row) }</> }
 }
 
-fn cell(run: &Run, task: usize, model: usize, measured: &Measured, is_best: bool) -> Html {
-    let results = run.cells[task][model].results.as_ref();
+/// The mean of a group's tasks, where a model answered to all of them.
+fn group_row(run: &Run, group: &Group) -> Html {
+    let results: Vec<Option<Results>> = (0..run.models.len()).map(|model| run.grouped(group, model)).collect();
+    let Some(measured) = results.iter().flatten().find_map(|results| results.measured.first()) else { return html! {} };
+    html! {
+        <tr key={group.name.clone()} class="group">
+            <th scope="row">{ &group.name }{ " " }<span class="aside">{ words::metric(measured) }</span></th>
+            { for results.iter().map(|results| cell(results.as_ref(), measured, 0, false)) }
+        </tr>
+    }
+}
+
+/// What a model's answers make by a metric, of so many questions.
+fn cell(results: Option<&Results>, measured: &Measured, questions: usize, is_best: bool) -> Html {
     let Some(own) = results.and_then(|results| results.get(&measured.metric, &measured.filter)) else {
         return html! { <td class="figure">{ words::NOTHING }</td> };
     };
@@ -80,8 +95,8 @@ fn cell(run: &Run, task: usize, model: usize, measured: &Measured, is_best: bool
             if is_best {
                 <span class="best">{ words::BEST }</span>
             }
-            if answered < run.questions(task) {
-                <span class="so-far">{ words::so_far(answered, run.questions(task)) }</span>
+            if answered < questions {
+                <span class="so-far">{ words::so_far(answered, questions) }</span>
             }
         </td>
     }

@@ -226,12 +226,23 @@ fn pieces_are_the_text_and_nothing_comes_after_the_end() {
             // Another request in between.
             model.log_likelihoods(&[("sort: 21 = ".into(), "12".into())]).unwrap();
         }
-        assert!(generator.is_finished());
+        assert!(generator.is_finished() && !generator.is_cut());
         assert_eq!(generator.step(&mut model).unwrap(), None);
         assert_eq!(pieces.concat(), generator.answered().text);
         assert_eq!(pieces.len(), generator.answered().tokens);
         let expected = until.iter().fold("KAMEL", |text, stop| text.split(stop).next().unwrap());
         assert_eq!(pieces.concat(), expected, "until {until:?}");
+    }
+}
+
+#[test]
+fn a_generation_knows_whether_it_was_cut() {
+    let mut model = open("demo-upper");
+    // Five letters, and the end.
+    for (most, is_cut) in [(5, true), (6, false), (7, false)] {
+        let mut generator = model.generator("upper: kamel = ", &greedy(&[], most)).unwrap();
+        while generator.step(&mut model).unwrap().is_some() {}
+        assert_eq!((generator.answered().text.as_str(), generator.is_cut()), ("KAMEL", is_cut), "{most} tokens");
     }
 }
 

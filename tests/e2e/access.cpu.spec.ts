@@ -66,6 +66,13 @@ for (const colorScheme of ["light", "dark"] as const) {
       await evaluate.getByRole("button", { name: "Start" }).click();
       await expect(evaluate.getByRole("status")).toContainText("Evaluated in");
       await evaluate.getByRole("button", { name: "reverse", exact: true }).click();
+      const ask = page.getByRole("region", { name: "Side by side" });
+      await ask.getByRole("button", { name: "reverse: kamel =" }).click();
+      await ask.getByRole("combobox", { name: "Answers" }).selectOption("sampled");
+      await ask.getByRole("button", { name: "Ask", exact: true }).click();
+      await expect(ask.getByRole("status")).toContainText("answered");
+      await ask.getByRole("spinbutton", { name: "Seed" }).fill("-1");
+      await expect(ask.getByRole("alert")).toBeVisible();
       expect(await violations()).toEqual([]);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     });

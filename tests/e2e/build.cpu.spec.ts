@@ -76,7 +76,11 @@ test("the scribe is less than 180 kB after gzip, and comes when a GGUF file is w
   expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(180_000);
 });
 
-test("the examiner is less than 1,450 kB after gzip, and comes when the Evaluate view is opened", async ({ page }) => {
+/*
+ * 23 kB of it came with asking side by side: 37 kB of drawing before gzip, at the level of speed as all of the examiner's own package,
+ * and what nothing called before: chat templates and generating token by token.
+ */
+test("the examiner is less than 1,475 kB after gzip, and comes when the Evaluate view is opened", async ({ page }) => {
   const studio = new Studio(page);
   await studio.open();
   expect(examiner.length).toBe(2);
@@ -85,7 +89,7 @@ test("the examiner is less than 1,450 kB after gzip, and comes when the Evaluate
   await Promise.all(fetched);
   const sizes = examiner.map((path) => ({ path, gzip: gzipped(path) }));
   console.log(sizes.map(({ path, gzip }) => `${gzip} ${path}`).join("\n"));
-  expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(1_450_000);
+  expect(sizes.reduce((sum, { gzip }) => sum + gzip, 0)).toBeLessThan(1_475_000);
 });
 
 test("the kernels compute with SIMD", () => {

@@ -97,6 +97,7 @@ pub struct Generator {
     given: usize,
     text: String,
     finished: bool,
+    cut: bool,
 }
 
 impl Generator {
@@ -126,7 +127,7 @@ impl Generator {
         let start = tokens.len();
         let most = most.min(context - start);
         let how = how.clone();
-        Ok(Self { how, most, stops, tokens, start, given: 0, text: String::new(), finished: most == 0 })
+        Ok(Self { how, most, stops, tokens, start, given: 0, text: String::new(), finished: most == 0, cut: most == 0 })
     }
 
     /// Generates a token. Gives the text that is certain by now and was not given before, which may be empty: a piece never ends within a
@@ -141,11 +142,13 @@ impl Generator {
         let token = sample::choose(&logits, &self.how, place as u64)?;
         self.tokens.push(token);
         let generated = &self.tokens[self.start..];
-        let mut ended = generated.len() == self.most || model.settings.ends.contains(&token);
+        let mut ended = model.settings.ends.contains(&token);
         for stop in &self.stops {
             let last = &generated[generated.len().saturating_sub(stop.tokens)..];
             ended |= model.tokenizer.decode(last, false)?.contains(&stop.text);
         }
+        self.cut = !ended && generated.len() == self.most;
+        ended |= self.cut;
         self.finished = ended;
         self.text = model.tokenizer.decode(generated, true)?;
         for stop in &self.stops {
@@ -169,6 +172,11 @@ impl Generator {
 
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether it ended only because no more tokens might come.
+    pub fn is_cut(&self) -> bool {
+        self.cut
     }
 
     /// What was generated so far, without what ended it.

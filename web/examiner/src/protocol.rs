@@ -1,16 +1,23 @@
 //! What the view and its worker say to each other: plain data, in postcard's form (`merge_studio_web::wire`).
 
+mod ask;
+
+pub use ask::{End, Prompt, Reply, Sampling};
 use merge_studio_eval::task::{Group, Output, Record, Results};
 use serde::{Deserialize, Serialize};
 
-/// The one order that a worker gets. Beside it travels an array of two: the task files' contents, an array a batch, and the models'
-/// files, an array a model.
+/// What a worker gets: one order, or prompts after prompts. Beside it travels an array of two: the task files' contents, an array a batch,
+/// and the models' files, an array a model.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
     /// Say what tasks these are.
     Read(Batches),
     /// Questions to models.
     Evaluate(EvaluateOrder),
+    /// A prompt. It ends the answer to the one before.
+    Ask(Prompt),
+    /// Write no more.
+    Stop,
 }
 
 /// Names of task files, a list a batch: those that were given together.
@@ -53,6 +60,8 @@ pub enum Said {
     Judged { task: usize, verdicts: Vec<Verdict> },
     /// Everything was asked: lm-evaluation-harness's results of each model that was not refused.
     Finished { reports: Vec<Option<String>> },
+    /// What the model says to a prompt.
+    Reply { number: u32, reply: Reply },
     /// The worker is dying: its last words.
     Died(String),
 }
@@ -119,6 +128,8 @@ pub enum Refusal {
     Adapter,
     /// It lacks this file.
     Lacks(String),
+    /// The prompt leaves no room for an answer.
+    Prompt { tokens: usize, context: usize },
     /// It would take this many bytes, which the browser does not give.
     Memory { wanted: u64 },
     /// A file could not be read, or says what is not supported.

@@ -1,5 +1,6 @@
 //! The Evaluate view: what to ask whom, the table of results, the questions one by one, and what to do next.
 
+mod ask;
 mod examiner;
 mod further;
 mod questions;
@@ -72,6 +73,16 @@ fn given(model: &Array) -> Option<Given> {
 pub struct Given {
     files: ModelFiles,
     blobs: Array,
+}
+
+impl Given {
+    /// Whether it is the very same model.
+    fn is_same(&self, other: &Self) -> bool {
+        let (own, others) = (&self.blobs, &other.blobs);
+        let same_blobs =
+            own.length() == others.length() && own.iter().zip(others.iter()).all(|(one, other)| one == other);
+        self.files == other.files && same_blobs
+    }
 }
 
 /// Task files that were given together.
@@ -267,6 +278,7 @@ impl Component for View {
                         }
                     </div>
                 </section>
+                <ask::Ask models={self.models.clone()} busy={self.run.as_ref().is_some_and(Run::is_going)} />
             </>
         }
     }
@@ -286,12 +298,8 @@ fn progress_view(run: &Run) -> Html {
 
 impl View {
     fn take_models(&mut self, ctx: &Context<Self>, models: Vec<Given>) -> bool {
-        let same = self.models.len() == models.len()
-            && self
-                .models
-                .iter()
-                .zip(&models)
-                .all(|(old, new)| old.files == new.files && same_files(&old.blobs, &new.blobs));
+        let same =
+            self.models.len() == models.len() && self.models.iter().zip(&models).all(|(old, new)| old.is_same(new));
         if same {
             return false;
         }
@@ -388,11 +396,6 @@ fn toggle(names: &mut BTreeSet<String>, name: String) {
     if !names.remove(&name) {
         names.insert(name);
     }
-}
-
-/// Whether two lists hold the very same files.
-fn same_files(one: &Array, other: &Array) -> bool {
-    one.length() == other.length() && one.iter().zip(other.iter()).all(|(one, other)| one == other)
 }
 
 /// The demo models' tasks, or which cannot be had.

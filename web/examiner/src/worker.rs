@@ -1,10 +1,12 @@
-//! The worker: carries out one order, a few questions at a time, and tells the view of each few.
+//! The worker: carries out its order, a few questions or tokens at a time, and tells the view of each few.
 
+mod answer;
 mod models;
 mod tasks;
 #[cfg(test)]
 mod tests;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::{Array, Date};
@@ -27,12 +29,13 @@ const REPORT_EVERY: f64 = 200.0;
 /// Questions that are asked together at most.
 const TOGETHER: usize = 32;
 
-/// Waits for the order.
+/// Waits for orders.
 pub fn start() {
     std::panic::set_hook(Box::new(|info| tell(&Said::Died(info.to_string()))));
+    let desk = Rc::new(answer::Desk::default());
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         if let Some((order, files)) = wire::parse::<Order>(&event.data()) {
-            spawn_local(carry_out(order, files));
+            spawn_local(carry_out(order, files, desk.clone()));
         }
     });
     wire::scope().set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
@@ -43,14 +46,16 @@ fn tell(said: &Said) {
     wire::post(&wire::scope(), said, None, None);
 }
 
-async fn carry_out(order: Order, beside: JsValue) {
+async fn carry_out(order: Order, beside: JsValue, desk: Rc<answer::Desk>) {
     let beside: Array = beside.unchecked_into();
-    let (batches, models) = (files(&beside, 0), files(&beside, 1));
+    let (batches, mut models) = (files(&beside, 0), files(&beside, 1));
     match order {
         Order::Read(names) => {
             tell(&Said::Tasks(open(&names, &batches).iter().map(tasks::Batch::opened).collect()));
         }
         Order::Evaluate(order) => evaluate(&order, &batches, models).await,
+        Order::Ask(prompt) => desk.take(prompt, models.pop().unwrap_or_default()).await,
+        Order::Stop => desk.stop(),
     }
 }
 

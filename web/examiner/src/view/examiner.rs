@@ -1,4 +1,4 @@
-//! A worker with an order, as the view holds it. Dropped, it ends.
+//! A worker with orders, as the view holds it. Dropped, it ends.
 
 use merge_studio_web::{crew, wire};
 use wasm_bindgen::prelude::Closure;
@@ -44,6 +44,13 @@ impl Examiner {
         worker.set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
         worker.set_onerror(Some(on_error.into_js_value().unchecked_ref()));
         Self { worker: Some(worker) }
+    }
+
+    /// Gives it another order. It must have said something before: it listens only then.
+    pub fn order(&self, order: &Order, beside: &JsValue) {
+        if let Some(worker) = &self.worker {
+            wire::post(worker, order, Some(beside), None);
+        }
     }
 }
 

@@ -86,7 +86,7 @@ impl Run {
                 cell.results = Some(results);
             }
             Said::Judged { task, verdicts } => self.verdicts[task] = verdicts,
-            Said::Tasks(_) | Said::Finished { .. } | Said::Died(_) => {}
+            Said::Tasks(_) | Said::Finished { .. } | Said::Reply { .. } | Said::Died(_) => {}
         }
     }
 

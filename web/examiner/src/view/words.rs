@@ -1,5 +1,7 @@
 //! Every sentence of the view, in English.
 
+pub mod ask;
+
 use merge_studio_eval::task::{Measured, Output};
 use merge_studio_web::ui::numbers;
 use merge_studio_web::ui::words::{count, sentence};
@@ -131,6 +133,11 @@ pub fn refused(model: &str, why: &Refusal) -> String {
             "{model} cannot be evaluated here: it takes about {} of memory, more than this browser gives a page. Close other tabs, or use \
              the command line.",
             numbers::bytes(*wanted)
+        ),
+        Refusal::Prompt { tokens, context } => format!(
+            "{model} cannot answer: the prompt has {}, and the model reads {} with its answer. Shorten the prompt.",
+            count(*tokens as u64, "token", "tokens"),
+            numbers::grouped(*context as u64)
         ),
         Refusal::Words(why) => format!("{model} cannot be evaluated: {}", sentence(why)),
     }

@@ -181,6 +181,10 @@ impl Weights for FolderWeights<'_> {
         let shape = tensor.shape.iter().map(|size| *size as usize).collect();
         Ok(Some(RawTensor { dtype: tensor.dtype.name().to_owned(), shape, bytes }))
     }
+
+    fn has(&mut self, name: &str) -> Result<bool, SourceError> {
+        Ok(self.model.tensors.contains_key(name))
+    }
 }
 
 /// Asks a model all of a task's questions.

@@ -160,40 +160,83 @@ pub async fn job<S: Source, K: Sink>(
     sink: &mut K,
     watch: &mut impl FnMut(Progress),
 ) -> Result<JobReport, RunError> {
-    debug_assert!(limits.window > 0 && limits.window.is_multiple_of(BLOCK));
-    let buffers = &mut bench.buffers;
-    let mut task = Task { plan, index: job, sources, limits, buffers, report: JobReport::default() };
-    let job = &plan.jobs[job];
-    match &job.rule {
-        Rule::Copy(_) if job.sources.iter().all(|source| source.dtype == job.dtype && source.assembly.is_none()) => {
-            copy::copy(&mut task, sink, watch).await?;
-        }
-        rule => {
-            let lowered = merge::Lowered::new(plan, job, rule)?;
-            #[cfg(feature = "gpu")]
-            if let Some(gpu) = &mut bench.gpu {
-                let before = gpu.counters();
-                let outcome = merge::merge(&mut task, &lowered, gpu, sink, watch).await;
-                task.report.gpu = gpu.counters().since(before);
-                match outcome {
-                    Err(merge::Stop::Backend(error)) => {
-                        if matches!(error, BackendError::Lost(_) | BackendError::OutOfMemory) {
-                            bench.gpu = None;
-                        }
-                        let JobReport { gpu, read, .. } = task.report;
-                        task.report = JobReport { declined: Some(error), gpu, read, ..JobReport::default() };
-                    }
-                    Err(merge::Stop::Run(error)) => return Err(error),
-                    Ok(()) => return Ok(task.report),
+    let mut task = Task::new(plan, job, sources, &mut bench.buffers, limits);
+    #[cfg(feature = "gpu")]
+    if let (false, Some(gpu)) = (is_copied(&plan.jobs[job]), &mut bench.gpu) {
+        let job = &plan.jobs[job];
+        let lowered = merge::Lowered::new(plan, job, &job.rule)?;
+        let before = gpu.counters();
+        let outcome = merge::merge(&mut task, &lowered, gpu, sink, watch).await;
+        task.report.gpu = gpu.counters().since(before);
+        match outcome {
+            Err(merge::Stop::Backend(error)) => {
+                if matches!(error, BackendError::Lost(_) | BackendError::OutOfMemory) {
+                    bench.gpu = None;
                 }
+                let JobReport { gpu, read, .. } = task.report;
+                task.report = JobReport { declined: Some(error), gpu, read, ..JobReport::default() };
             }
-            merge::merge(&mut task, &lowered, &mut bench.cpu, sink, watch).await.map_err(|stop| match stop {
-                merge::Stop::Run(error) => error,
-                merge::Stop::Backend(error) => RunError::Backend { tensor: job.name.clone(), error },
-            })?;
+            Err(merge::Stop::Run(error)) => return Err(error),
+            Ok(()) => return Ok(task.report),
         }
     }
+    on_cpu(&mut task, &mut bench.cpu, sink, watch).await?;
     Ok(task.report)
+}
+
+/// The bytes of one job's tensor, as [`job`] writes them with the CPU. A program that makes tensors only so is not linked with the GPU's
+/// code.
+pub async fn tensor<S: Source>(
+    plan: &Plan,
+    job: usize,
+    sources: &[Vec<S>],
+    cpu: &mut Cpu,
+    limits: &Limits,
+) -> Result<Vec<u8>, RunError> {
+    let mut buffers = Vec::new();
+    let mut task = Task::new(plan, job, sources, &mut buffers, limits);
+    let job = &plan.jobs[job];
+    let mut made = Tensor { offset: job.offset, bytes: vec![0; job.len as usize] };
+    on_cpu(&mut task, cpu, &mut made, &mut |_| {}).await?;
+    Ok(made.bytes)
+}
+
+/// A tensor in memory, and where it would begin in its file.
+struct Tensor {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Sink for Tensor {
+    async fn write(&mut self, _: usize, offset: u64, bytes: Vec<u8>) -> Result<(), WriteError> {
+        let at = (offset - self.offset) as usize;
+        self.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+/// Whether a job is its only source's bytes, or those of equal ones.
+fn is_copied(job: &Job) -> bool {
+    let same = || job.sources.iter().all(|source| source.dtype == job.dtype && source.assembly.is_none());
+    matches!(job.rule, Rule::Copy(_)) && same()
+}
+
+/// Runs a job on the CPU.
+async fn on_cpu<S: Source, K: Sink>(
+    task: &mut Task<'_, S>,
+    cpu: &mut Cpu,
+    sink: &mut K,
+    watch: &mut impl FnMut(Progress),
+) -> Result<(), RunError> {
+    let job = &task.plan.jobs[task.index];
+    if is_copied(job) {
+        return copy::copy(task, sink, watch).await;
+    }
+    let lowered = merge::Lowered::new(task.plan, job, &job.rule)?;
+    merge::merge(task, &lowered, cpu, sink, watch).await.map_err(|stop| match stop {
+        merge::Stop::Run(error) => error,
+        merge::Stop::Backend(error) => RunError::Backend { tensor: job.name.clone(), error },
+    })
 }
 
 /// A job on its way.
@@ -207,7 +250,18 @@ struct Task<'a, S> {
     report: JobReport,
 }
 
-impl<S> Task<'_, S> {
+impl<'a, S> Task<'a, S> {
+    fn new(
+        plan: &'a Plan,
+        index: usize,
+        sources: &'a [Vec<S>],
+        buffers: &'a mut Vec<Vec<u8>>,
+        limits: &'a Limits,
+    ) -> Self {
+        debug_assert!(limits.window > 0 && limits.window.is_multiple_of(BLOCK));
+        Self { plan, index, sources, limits, buffers, report: JobReport::default() }
+    }
+
     /// Writes a window of the tensor and notes its checksum.
     async fn write<K: Sink>(&mut self, sink: &mut K, at: u64, bytes: Vec<u8>) -> Result<(), RunError> {
         let job = &self.plan.jobs[self.index];

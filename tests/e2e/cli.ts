@@ -17,10 +17,11 @@ export const GOLDEN = join(REPOSITORY, "tests", "golden");
 /** An empty folder. */
 export const temporary = (): string => mkdtempSync(join(tmpdir(), "merge-studio-"));
 
-function run(...args: string[]): Buffer {
+/** What the command line prints. */
+function run(...args: string[]): string {
   const program = join(REPOSITORY, process.env.CARGO_TARGET_DIR ?? "target", "release", "merge-studio");
   expect(existsSync(program), `${program} was built (cargo build --release)`).toBe(true);
-  return execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync(program, args, { stdio: ["ignore", "pipe", "pipe"], encoding: "utf8" });
 }
 
 /** What a recipe makes of the models in a folder, on the CPU: the output folder. */
@@ -42,7 +43,7 @@ export function ggufByCommandLine(folder: string, type: string): Buffer {
 
 /** What model folders answer to tasks, in the short form of JSON: by model, or of one alone. */
 export function evaluateByCommandLine(models: string[], tasks: string, ...options: string[]) {
-  return JSON.parse(run("eval", ...models, "--tasks", tasks, ...options, "--log-samples", "--json").toString());
+  return JSON.parse(run("eval", ...models, "--tasks", tasks, ...options, "--log-samples", "--json"));
 }
 
 /** The files of `zip` are those in `folder`, to the byte. */

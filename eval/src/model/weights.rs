@@ -14,6 +14,11 @@ pub struct RawTensor {
 pub trait Weights {
     /// The tensor of that name, or none if there is none.
     fn tensor(&mut self, name: &str) -> std::result::Result<Option<RawTensor>, SourceError>;
+
+    /// Whether there is one. A host that knows without reading or making it says so.
+    fn has(&mut self, name: &str) -> std::result::Result<bool, SourceError> {
+        Ok(self.tensor(name)?.is_some())
+    }
 }
 
 /// Reads tensors of a known shape. The bytes are let go before the next tensor is asked for.
@@ -30,7 +35,8 @@ impl<'a> Reader<'a> {
 
     /// Puts `prefix` before every name, if the checkpoint has the tensor `probe` with it.
     pub fn prefix(&mut self, prefix: &str, probe: &str) -> Result<()> {
-        if self.raw(&format!("{prefix}{probe}"))?.is_some() {
+        let name = format!("{prefix}{probe}");
+        if self.weights.has(&name).map_err(|source| Error::Weights { name, source })? {
             prefix.clone_into(&mut self.prefix);
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 mod ask;
 
+use std::collections::BTreeMap;
+
 pub use ask::{End, Prompt, Reply, Sampling};
 use merge_studio_eval::task::{Group, Output, Record, Results};
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ pub enum Order {
     Ask(Prompt),
     /// Write no more.
     Stop,
+    /// Questions to merges of the models.
+    Sweep(EvaluateOrder, MergeOrder),
 }
 
 /// Names of task files, a list a batch: those that were given together.
@@ -32,6 +36,16 @@ pub struct EvaluateOrder {
     pub tasks: Vec<(usize, usize)>,
     /// Questions of each task; `None` for all.
     pub limit: Option<usize>,
+}
+
+/// Merges that are asked in the place of models, which they are made of. They are not written anywhere.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MergeOrder {
+    /// What each is called, and its recipe's text.
+    pub recipes: Vec<(String, String)>,
+    /// Which of the models the recipes' names stand for.
+    pub binding: BTreeMap<String, usize>,
+    pub seed: u64,
 }
 
 /// A model's files.

@@ -6,13 +6,14 @@ mod further;
 mod questions;
 mod run;
 mod setup;
+mod sweep;
 mod table;
 mod words;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use js_sys::{Array, Date, Promise};
+use js_sys::{Array, Date, Function, Promise};
 use merge_studio_web::ui::{files, progress};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -22,6 +23,7 @@ use yew::prelude::*;
 use crate::protocol::{Batches, EvaluateOrder, ModelFiles, Opened, OpenedBatch, Order, Said, TaskInfo};
 use examiner::Examiner;
 use run::{Run, Stage};
+use sweep::{Asked, PageRecipe, Sweep};
 
 /// Beside the page's own style sheets, which everybody loads.
 const STYLE: &str = include_str!("view/style.css");
@@ -35,8 +37,8 @@ thread_local! {
     static APP: RefCell<Option<yew::AppHandle<View>>> = const { RefCell::new(None) };
 }
 
-/// Puts the view into `host`, or tells it of other models.
-pub fn show(host: HtmlElement, models: &Array) {
+/// Puts the view into `host`, or tells it of other models, or another recipe.
+pub fn show(host: HtmlElement, models: &Array, recipe: &Array, set_recipe: Function) {
     let models = models.iter().filter_map(|model| given(&model.unchecked_into())).collect();
     APP.with_borrow_mut(|app| {
         let app = app.get_or_insert_with(|| {
@@ -44,6 +46,7 @@ pub fn show(host: HtmlElement, models: &Array) {
             yew::Renderer::<View>::with_root(host.into()).render()
         });
         app.send_message(Msg::Models(models));
+        app.send_message(Msg::Recipe(PageRecipe::read(recipe, set_recipe)));
     });
 }
 
@@ -96,6 +99,8 @@ pub struct Batch {
 pub enum Msg {
     /// These models are there.
     Models(Vec<Given>),
+    /// This is the page's recipe.
+    Recipe(Option<PageRecipe>),
     /// Task files were given.
     Files(Vec<File>),
     /// The demo models' tasks came, or which did not.
@@ -124,6 +129,8 @@ pub enum Msg {
     More,
     /// The results are wanted as files.
     Save,
+    /// A sweep begins, or is over.
+    Sweeping(bool),
 }
 
 /// The view.
@@ -131,6 +138,7 @@ pub struct View {
     models: Vec<Given>,
     /// Names of models that take no part.
     models_out: BTreeSet<String>,
+    recipe: Option<PageRecipe>,
     batches: Vec<Batch>,
     /// Names of tasks that take no part.
     tasks_out: BTreeSet<String>,
@@ -142,6 +150,7 @@ pub struct View {
     examiner: Option<Examiner>,
     run: Option<Run>,
     shown: Option<questions::Shown>,
+    is_sweeping: bool,
 }
 
 /// The demo models' own tasks.
@@ -163,6 +172,7 @@ impl Component for View {
         Self {
             models: Vec::new(),
             models_out: BTreeSet::new(),
+            recipe: None,
             batches: Vec::new(),
             tasks_out: BTreeSet::new(),
             limit: Some(50),
@@ -171,12 +181,15 @@ impl Component for View {
             examiner: None,
             run: None,
             shown: None,
+            is_sweeping: false,
         }
     }
 
     fn update(&mut self, ctx: &Context<Self>, msg: Self::Message) -> bool {
         match msg {
             Msg::Models(models) => return self.take_models(ctx, models),
+            Msg::Recipe(recipe) if self.recipe == recipe => return false,
+            Msg::Recipe(recipe) => self.recipe = recipe,
             Msg::Files(files) | Msg::Demo(Ok(files)) => self.add(ctx, files),
             Msg::Demo(Err(file)) => self.demo = Demo::Lacks(file),
             Msg::Model(name) => toggle(&mut self.models_out, name),
@@ -186,6 +199,7 @@ impl Component for View {
                 self.read(ctx);
             }
             Msg::Limit(limit) => self.limit = limit,
+            Msg::Sweeping(is_sweeping) => self.is_sweeping = is_sweeping,
             Msg::Start => self.start(ctx),
             Msg::Cancel => {
                 self.examiner = None;
@@ -278,7 +292,8 @@ impl Component for View {
                         }
                     </div>
                 </section>
-                <ask::Ask models={self.models.clone()} busy={self.run.as_ref().is_some_and(Run::is_going)} />
+                <Sweep page={self.recipe.clone()} models={self.models.clone()} asked={self.asked()} ongoing={link.callback(Msg::Sweeping)} />
+                <ask::Ask models={self.models.clone()} busy={self.is_sweeping || self.run.as_ref().is_some_and(Run::is_going)} />
             </>
         }
     }
@@ -354,6 +369,13 @@ impl View {
         let names = self.batches.iter().map(|batch| batch.files.iter().map(File::name).collect()).collect();
         let files = self.batches.iter().map(|batch| batch.files.iter().collect::<Array>()).collect();
         (names, files)
+    }
+
+    /// What is asked of the merges that are swept.
+    fn asked(&self) -> Asked {
+        let (batches, files) = self.batch_files();
+        let tasks = self.chosen_tasks().into_iter().map(|(batch, at, task)| (batch, at, task.clone())).collect();
+        Asked { batches, files, tasks, limit: self.limit }
     }
 
     fn start(&mut self, ctx: &Context<Self>) {

@@ -1,6 +1,9 @@
 //! The worker: carries out its order, a few questions or tokens at a time, and tells the view of each few.
 
 mod answer;
+mod merged;
+#[cfg(test)]
+mod merged_tests;
 mod models;
 mod tasks;
 #[cfg(test)]
@@ -20,7 +23,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use crate::protocol::{Batches, EvaluateOrder, Opened, OpenedBatch, Order, Pair, Said, TaskInfo, Verdict};
+use crate::protocol::{Batches, EvaluateOrder, MergeOrder, Opened, OpenedBatch, Order, Pair, Said, TaskInfo, Verdict};
+use models::Origin;
 
 /// All models answer so many questions of every task before any answers more: a sample first, which then sharpens.
 const ROUNDS: [usize; 4] = [20, 50, 200, usize::MAX];
@@ -53,10 +57,29 @@ async fn carry_out(order: Order, beside: JsValue, desk: Rc<answer::Desk>) {
         Order::Read(names) => {
             tell(&Said::Tasks(open(&names, &batches).iter().map(tasks::Batch::opened).collect()));
         }
-        Order::Evaluate(order) => evaluate(&order, &batches, models).await,
+        Order::Evaluate(order) => {
+            let origins = order
+                .models
+                .iter()
+                .zip(models)
+                .map(|(given, blobs)| (given.name.clone(), Origin::Folder(models::folder(given, blobs))));
+            evaluate(&order, &batches, origins.collect(), true).await;
+        }
+        Order::Sweep(order, merges) => {
+            let origins = merged(&order, merges, models);
+            evaluate(&order, &batches, origins, false).await;
+        }
         Order::Ask(prompt) => desk.take(prompt, models.pop().unwrap_or_default()).await,
         Order::Stop => desk.stop(),
     }
+}
+
+/// The merges of models, each planned or refused.
+fn merged(order: &EvaluateOrder, merges: MergeOrder, models: Vec<Vec<Blob>>) -> Vec<(String, Origin)> {
+    let folder = |(given, blobs)| models::readable(&models::folder(given, blobs));
+    let inputs = merged::Inputs::open(order.models.iter().zip(models).map(folder).collect(), merges.binding);
+    let plan = |text: &str| Ok(Box::new(inputs.as_ref().map_err(Clone::clone)?.plan(text, merges.seed)?));
+    merges.recipes.iter().map(|(name, text)| (name.clone(), Origin::Merge(plan(text)))).collect()
 }
 
 /// Lists of files that came beside an order.
@@ -69,13 +92,14 @@ fn open(names: &Batches, files: &[Vec<Blob>]) -> Vec<tasks::Batch> {
     names.iter().zip(files).map(|(names, blobs)| tasks::open(names, blobs)).collect()
 }
 
-async fn evaluate(order: &EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob>>) {
+/// Asks models, of which a few may be in memory `together`.
+async fn evaluate(order: &EvaluateOrder, batches: &[Vec<Blob>], models: Vec<(String, Origin)>, together: bool) {
     let mut batches = open(&order.batches, batches);
     let groups: Vec<Group> = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.groups)).collect();
     let chosen = |&(batch, at): &(usize, usize)| batches.get(batch)?.tasks.get(at)?.task.as_ref().ok().cloned();
     let tasks: Vec<Arc<Task>> = order.tasks.iter().filter_map(chosen).collect();
     let mut examination = Examination { broken: vec![false; tasks.len()], tasks, seats: Vec::new() };
-    examination.run(order, models).await;
+    examination.run(order.limit, models, together).await;
     let reports = examination.seats.iter().map(|seat| seat.report(&groups)).collect();
     tell(&Said::Finished { reports });
 }
@@ -102,7 +126,7 @@ impl tasks::Given {
 /// A model and its answers.
 struct Seat {
     name: String,
-    files: models::Files,
+    origin: Origin,
     /// Not there before it is needed, and after, where the others need its room.
     model: Option<Model>,
     /// An evaluation a task that can be asked; empty where the model is refused.
@@ -130,21 +154,20 @@ struct Examination {
 }
 
 impl Examination {
-    async fn run(&mut self, order: &EvaluateOrder, files: Vec<Vec<Blob>>) {
-        let options = Options { limit: order.limit, ..Options::default() };
+    async fn run(&mut self, limit: Option<usize>, models: Vec<(String, Origin)>, together: bool) {
+        let options = Options { limit, ..Options::default() };
         for (task, content) in self.tasks.iter().enumerate() {
             if let Err(error) = Evaluation::new(content.clone(), options) {
                 self.broken[task] = true;
                 tell(&Said::Broken { task, why: error.to_string() });
             }
         }
-        let mut together = models::Room::default();
-        for (model, (given, blobs)) in order.models.iter().zip(files).enumerate() {
+        let mut room = models::Room::default();
+        for (model, (name, origin)) in models.into_iter().enumerate() {
             let evaluations = self.tasks.iter().map(|task| Evaluation::new(task.clone(), options).ok()).collect();
-            let mut seat =
-                Seat { name: given.name.clone(), files: models::Files::new(given, blobs), model: None, evaluations };
-            match seat.files.foresee() {
-                Ok(memory) => together.add(&memory),
+            let mut seat = Seat { name, origin, model: None, evaluations };
+            match seat.origin.foresee() {
+                Ok(memory) => room.add(&memory),
                 Err(why) => {
                     seat.evaluations.clear();
                     tell(&Said::Refused { model, why });
@@ -152,7 +175,7 @@ impl Examination {
             }
             self.seats.push(seat);
         }
-        if together.is_there() {
+        if together && room.is_there() {
             for until in ROUNDS {
                 for task in 0..self.tasks.len() {
                     for model in 0..self.seats.len() {
@@ -186,7 +209,7 @@ impl Examination {
         }
         if seat.model.is_none() {
             tell(&Said::Loading { model });
-            match seat.files.load().await {
+            match seat.origin.load().await {
                 Ok(loaded) => seat.model = Some(loaded),
                 Err(why) => {
                     seat.evaluations.clear();

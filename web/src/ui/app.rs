@@ -4,12 +4,14 @@ use std::rc::Rc;
 
 use gloo::events::{EventListener, EventListenerOptions};
 use gloo::storage::{LocalStorage, Storage};
+use js_sys::Array;
 use merge_studio::method;
 use merge_studio::recipe::Link;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::spawn_local;
 use yew::prelude::*;
 
+use super::binding::Bound;
 use super::evaluate::Evaluate;
 use super::files::{self, Given};
 use super::header::{HeaderProps, header};
@@ -82,7 +84,7 @@ impl Component for App {
             bridge: Bridge::start(link.callback(|event| Msg::Act(Action::Heard(event)))),
             asked: None,
             theme,
-            evaluate: Evaluate::default(),
+            evaluate: Evaluate::new(link.callback(|text| Msg::Act(Action::Typed(text)))),
             evaluating: false,
             hovering: false,
             loading_demo: false,
@@ -121,7 +123,7 @@ impl Component for App {
             }
             Msg::Evaluate(evaluating) => self.evaluating = evaluating,
         }
-        self.evaluate.show(self.evaluating.then(|| self.bridge.given(results::FOLDER)));
+        self.evaluate.show(self.evaluating.then(|| (self.bridge.given(results::FOLDER), self.recipe())));
         true
     }
 
@@ -164,6 +166,18 @@ impl Component for App {
 }
 
 impl App {
+    /// The recipe for the view Evaluate: its text, the seed, and names in it, each with its model's place in the list.
+    fn recipe(&self) -> Array {
+        let recipe = Array::of2(&self.state.text.as_str().into(), &self.state.seed.into());
+        for Bound { name, model } in self.state.bound() {
+            if let Some((model, _)) = model {
+                recipe.push(&name.into());
+                recipe.push(&(model as u32).into());
+            }
+        }
+        recipe
+    }
+
     /// Lets an action happen, here and in the workers.
     fn act(&mut self, action: Action) {
         match &action {

@@ -5,10 +5,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use js_sys::{Array, Promise};
+use js_sys::{Array, Function, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::HtmlElement;
+use yew::Callback;
 
 use super::words;
 use super::yaml::import_module;
@@ -28,47 +29,56 @@ extern "C" {
     fn start(this: &Program) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method)]
-    fn show(this: &Program, host: &HtmlElement, models: &Array);
+    fn show(this: &Program, host: &HtmlElement, models: &Array, recipe: &Array, set_recipe: &Function);
 
     #[wasm_bindgen(method)]
     fn take(this: &Program, files: &Array);
 }
 
 /// The view, loaded or not.
-#[derive(Default)]
 pub struct Evaluate {
     program: Rc<RefCell<Loading>>,
+    set_recipe: Function,
 }
+
+/// What the view is told: the models that there are, each a name, the paths of its files, and the files; and the recipe.
+type Told = (Array, Array);
 
 /// How far the program is, and what waits for it.
 #[derive(Default)]
 enum Loading {
     #[default]
     Not,
-    Waiting(Array),
+    Waiting(Told),
     Loaded(Program),
 }
 
 impl Evaluate {
-    /// Hides the view, or shows it: with the models that there are, each a name, the paths of its files, and the files.
-    pub fn show(&self, models: Option<Array>) {
+    /// The view, not loaded. `set_recipe` takes a recipe's text from it.
+    pub fn new(set_recipe: Callback<String>) -> Self {
+        let set_recipe = Closure::<dyn Fn(String)>::new(move |text| set_recipe.emit(text));
+        Self { program: Rc::default(), set_recipe: set_recipe.into_js_value().unchecked_into() }
+    }
+
+    /// Hides the view, or shows it.
+    pub fn show(&self, told: Option<Told>) {
         let Some(host) = host() else { return };
-        host.set_hidden(models.is_none());
-        let Some(models) = models else { return };
+        host.set_hidden(told.is_none());
+        let Some(told) = told else { return };
         let mut loading = self.program.borrow_mut();
         match &*loading {
-            Loading::Loaded(program) => program.show(&host, &models),
-            Loading::Waiting(_) => *loading = Loading::Waiting(models),
+            Loading::Loaded(program) => program.show(&host, &told.0, &told.1, &self.set_recipe),
+            Loading::Waiting(_) => *loading = Loading::Waiting(told),
             Loading::Not => {
-                *loading = Loading::Waiting(models);
+                *loading = Loading::Waiting(told);
                 host.set_text_content(Some(words::LOADING_EVALUATE));
-                let waiting = self.program.clone();
+                let (waiting, set_recipe) = (self.program.clone(), self.set_recipe.clone());
                 spawn_local(async move {
                     let loaded = load().await;
-                    let Loading::Waiting(models) = waiting.take() else { return };
+                    let Loading::Waiting((models, recipe)) = waiting.take() else { return };
                     match loaded {
                         Ok(program) => {
-                            program.show(&host, &models);
+                            program.show(&host, &models, &recipe, &set_recipe);
                             waiting.replace(Loading::Loaded(program));
                         }
                         // The next time that the view is opened it is tried again.

@@ -55,7 +55,7 @@ impl Desk {
             model
         } else {
             say(Reply::Loading);
-            models::Files::new(&prompt.model, files).load().await?
+            models::Origin::Folder(models::folder(&prompt.model, files)).load().await?
         };
         let written = self.write(&mut model, prompt, say).await;
         self.model.replace(Some(model));

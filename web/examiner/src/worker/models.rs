@@ -1,12 +1,11 @@
-//! Models, read from their files.
-
-use std::collections::BTreeMap;
+//! Models, read from their files or merged as they are read.
 
 use merge_studio::model::{self, Folder};
 use merge_studio_eval::model::{Error, Memory, Model, RawTensor, SourceError, TokenizerFiles, Weights, foresee};
 use merge_studio_web::io::WebFile;
 use web_sys::Blob;
 
+use super::merged::Merged;
 use crate::protocol::{ModelFiles, Refusal};
 
 /// Tokens of the texts for which room is foreseen. Longer ones take more when they come.
@@ -14,71 +13,120 @@ const TOKENS: usize = 4096;
 /// Bytes that a program in a browser can have, less what is not the models'.
 const MOST: u64 = (4 << 30) - (256 << 20);
 
-/// A model's files, none read.
-pub struct Files {
-    folder: Folder<Option<WebFile>>,
+/// Where a model comes from. None of its weights is read before it is loaded.
+pub enum Origin {
+    /// Its files; none where the browser cannot read one.
+    Folder(Folder<Option<WebFile>>),
+    /// A merge that is not written, or why it cannot be planned.
+    Merge(Result<Box<Merged<WebFile>>, String>),
 }
 
-impl Files {
-    /// The files by their paths.
-    pub fn new(given: &ModelFiles, blobs: Vec<Blob>) -> Self {
-        let files = given.paths.iter().cloned().zip(blobs.into_iter().map(|blob| WebFile::new(blob).ok())).collect();
-        Self { folder: Folder { name: given.name.clone(), files } }
-    }
-
+impl Origin {
     /// What the model will take.
     pub fn foresee(&self) -> Result<Memory, Refusal> {
-        if self.folder.files.contains_key("adapter_config.json") {
-            return Err(Refusal::Adapter);
-        }
-        let memory = foresee(&self.needed("config.json")?, TOKENS).map_err(|error| refused(&error))?;
-        self.needed("tokenizer.json")?;
+        let (read, room): (&Read<'_>, u64) = match self {
+            Self::Folder(folder) if folder.files.contains_key("adapter_config.json") => return Err(Refusal::Adapter),
+            Self::Folder(folder) => (&|path| file(folder, path), 0),
+            Self::Merge(Ok(merged)) => (&|path| merged.file(path), merged.room()),
+            Self::Merge(Err(why)) => return Err(Refusal::Words(why.clone())),
+        };
+        let memory = foresee(&needed(read, "config.json")?, TOKENS).map_err(|error| refused(&error))?;
+        needed(read, "tokenizer.json")?;
+        let memory = Memory { largest_tensor: memory.largest_tensor + room, ..memory };
         if memory.peak() > MOST {
             return Err(Refusal::Memory { wanted: memory.peak() });
         }
         Ok(memory)
     }
 
-    /// Reads it.
-    pub async fn load(&self) -> Result<Model, Refusal> {
+    /// Reads it, or merges it.
+    pub async fn load(&mut self) -> Result<Model, Refusal> {
         let memory = self.foresee()?;
         if !is_there(memory.peak()) {
             return Err(Refusal::Memory { wanted: memory.peak() });
         }
-        let files: BTreeMap<String, WebFile> =
-            self.folder.files.iter().filter_map(|(path, file)| Some((path.clone(), file.clone()?))).collect();
-        let folder = Folder { name: self.folder.name.clone(), files };
-        let opened = model::open(&folder).await.map_err(|error| Refusal::Words(error.to_string()))?;
-        let config = self.needed("config.json")?;
-        let tokenizer = self.needed("tokenizer.json")?;
-        let tokenizer_config = self.text("tokenizer_config.json")?;
-        let special_tokens = self.text("special_tokens_map.json")?;
-        let chat_template = self.text("chat_template.jinja")?;
-        let generation_config = self.text("generation_config.json")?;
+        match self {
+            Self::Folder(folder) => {
+                let readable = readable(folder);
+                let opened = model::open(&readable).await.map_err(|error| Refusal::Words(error.to_string()))?;
+                Texts::read(&|path| file(folder, path))?.open(&mut Tensors { folder: readable, opened })
+            }
+            Self::Merge(Ok(merged)) => {
+                let texts = Texts::read(&|path| merged.file(path))?;
+                texts.open(&mut **merged)
+            }
+            Self::Merge(Err(why)) => Err(Refusal::Words(why.clone())),
+        }
+    }
+}
+
+/// A model's files by their paths.
+pub fn folder(given: &ModelFiles, blobs: Vec<Blob>) -> Folder<Option<WebFile>> {
+    let files = given.paths.iter().cloned().zip(blobs.into_iter().map(|blob| WebFile::new(blob).ok())).collect();
+    Folder { name: given.name.clone(), files }
+}
+
+/// Those that the browser can read.
+pub fn readable(folder: &Folder<Option<WebFile>>) -> Folder<WebFile> {
+    let files = folder.files.iter().filter_map(|(path, file)| Some((path.clone(), file.clone()?))).collect();
+    Folder { name: folder.name.clone(), files }
+}
+
+/// A file beside the weights, by its path, if there is one.
+type Read<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, SourceError> + 'a;
+
+fn file(folder: &Folder<Option<WebFile>>, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+    let Some(file) = folder.files.get(path) else { return Ok(None) };
+    let file = file.as_ref().ok_or("it cannot be read here")?;
+    let mut bytes = vec![0; file.blob().size() as usize];
+    file.read_now(0, &mut bytes)?;
+    Ok(Some(bytes))
+}
+
+fn text(read: &Read<'_>, path: &str) -> Result<Option<String>, Refusal> {
+    let unread = |why: SourceError| Refusal::Words(format!("{path}: {why}"));
+    let bytes = read(path).map_err(unread)?;
+    bytes.map(String::from_utf8).transpose().map_err(|error| unread(error.into()))
+}
+
+fn needed(read: &Read<'_>, path: &str) -> Result<String, Refusal> {
+    text(read, path)?.ok_or_else(|| Refusal::Lacks(path.to_owned()))
+}
+
+/// What a model says of itself beside its weights.
+struct Texts {
+    config: String,
+    tokenizer: String,
+    tokenizer_config: Option<String>,
+    special_tokens: Option<String>,
+    chat_template: Option<String>,
+    generation_config: Option<String>,
+}
+
+impl Texts {
+    fn read(read: &Read<'_>) -> Result<Self, Refusal> {
+        Ok(Self {
+            config: needed(read, "config.json")?,
+            tokenizer: needed(read, "tokenizer.json")?,
+            tokenizer_config: text(read, "tokenizer_config.json")?,
+            special_tokens: text(read, "special_tokens_map.json")?,
+            chat_template: text(read, "chat_template.jinja")?,
+            generation_config: text(read, "generation_config.json")?,
+        })
+    }
+
+    fn open(&self, weights: &mut dyn Weights) -> Result<Model, Refusal> {
         let files = merge_studio_eval::model::Files {
-            config: &config,
+            config: &self.config,
             tokenizer: TokenizerFiles {
-                tokenizer: tokenizer.as_bytes(),
-                config: tokenizer_config.as_deref(),
-                special_tokens: special_tokens.as_deref(),
-                chat_template: chat_template.as_deref(),
+                tokenizer: self.tokenizer.as_bytes(),
+                config: self.tokenizer_config.as_deref(),
+                special_tokens: self.special_tokens.as_deref(),
+                chat_template: self.chat_template.as_deref(),
             },
-            generation_config: generation_config.as_deref(),
+            generation_config: self.generation_config.as_deref(),
         };
-        Model::open(&files, &mut Tensors { folder, opened }).map_err(|error| refused(&error))
-    }
-
-    fn needed(&self, path: &str) -> Result<String, Refusal> {
-        self.text(path)?.ok_or_else(|| Refusal::Lacks(path.to_owned()))
-    }
-
-    fn text(&self, path: &str) -> Result<Option<String>, Refusal> {
-        let Some(file) = self.folder.files.get(path) else { return Ok(None) };
-        let unread = |why: String| Refusal::Words(format!("{path}: {why}"));
-        let file = file.as_ref().ok_or_else(|| unread("it cannot be read here".to_owned()))?;
-        let mut bytes = vec![0; file.blob().size() as usize];
-        file.read_now(0, &mut bytes).map_err(|error| unread(error.to_string()))?;
-        String::from_utf8(bytes).map(Some).map_err(|error| unread(error.to_string()))
+        Model::open(&files, weights).map_err(|error| refused(&error))
     }
 }
 
@@ -144,5 +192,9 @@ impl Weights for Tensors {
             shape: tensor.shape.iter().map(|size| *size as usize).collect(),
             bytes,
         }))
+    }
+
+    fn has(&mut self, name: &str) -> Result<bool, SourceError> {
+        Ok(self.opened.tensors.contains_key(name))
     }
 }

@@ -27,7 +27,7 @@ pub const PROMPT: &str = "Prompt";
 pub const ASK: &str = "Ask";
 pub const CANCEL: &str = "Cancel";
 pub const EXAMPLES: &str = "What the demo models know:";
-pub const BUSY: &str = "Models can be asked when the evaluation is over: it needs the memory.";
+pub const BUSY: &str = "Models can be asked when the evaluation or the sweep is over: it needs the memory.";
 pub const ANSWERING: &str = "Answering …";
 pub const CANCELLED: &str = "Cancelled. What was written so far stays.";
 

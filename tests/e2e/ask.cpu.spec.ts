@@ -133,7 +133,7 @@ test("a greedy answer is the one that the evaluation got", async ({ page }) => {
   const evaluate = page.getByRole("region", { name: "Evaluate" });
   await evaluate.getByRole("combobox", { name: "Questions" }).selectOption({ label: "20" });
   await evaluate.getByRole("button", { name: "Start" }).click();
-  await expect(ask.status).toHaveText(/when the evaluation is over/);
+  await expect(ask.status).toHaveText(/when the evaluation or the sweep is over/);
   await expect(evaluate.getByRole("status")).toContainText("Evaluated in");
   await expect(ask.status).toBeEmpty();
   await evaluate.getByRole("button", { name: "reverse", exact: true }).click();

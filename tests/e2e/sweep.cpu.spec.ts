@@ -106,10 +106,10 @@ test("a weight is varied, the numbers are those of merging and asking by the com
 
   const tasks = ["reverse", "sort"].map((task) => join(DEMO, `${task}.jsonl`));
   for (const weight of [0.2, 0.5, 0.8]) {
-    const results = evaluateByCommandLine([mergeByCommandLine(recipe(weight), DEMO)], tasks.join(","), "--limit", "20");
+    const { results } = evaluateByCommandLine([mergeByCommandLine(recipe(weight), DEMO)], tasks.join(","), "--limit", "20");
     const expected = ["reverse", "sort"].map((task) => {
-      const { exact_match: value, exact_match_stderr: error } = results[task]!;
-      return `${value!.toFixed(4)} ± ${error!.toFixed(4)}`;
+      const { exact_match: value, exact_match_stderr: error } = results[task];
+      return `${value.toFixed(4)} ± ${error.toFixed(4)}`;
     });
     console.log(weight, expected);
     expect((await sweep.cells(String(weight))).map((cell) => cell.replace(" best", ""))).toEqual(expected);

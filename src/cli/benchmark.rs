@@ -49,6 +49,7 @@ fn on_gpu(models: &[Made], layers: u64) -> Result<Option<Row>, Failure> {
 }
 
 #[cfg(not(feature = "gpu"))]
+#[allow(clippy::unnecessary_wraps)] // With a GPU it can fail.
 fn on_gpu(_: &[Made], _: u64) -> Result<Option<Row>, Failure> {
     super::failure::warn("this program was built without GPU support");
     Ok(None)

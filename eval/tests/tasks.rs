@@ -225,26 +225,58 @@ fn the_better_model_is_the_one_that_is_better_than_the_difference_is_sure() {
     let task = Arc::new(task(TASK).unwrap());
     let (long, short) = (evaluated(&task, Fond(1.0), 4), evaluated(&task, Fond(-1.0), 4));
     // Two questions won and two lost: no difference.
-    let even = paired(&long, &short, Metric::Acc, "none").unwrap();
+    let even = paired(long.records(), short.records(), Metric::Acc, "none").unwrap();
     assert_eq!((even.difference, even.won, even.lost), (0.0, vec![1, 2], vec![0, 3]));
-    assert_eq!(best(&[&long, &short], Metric::Acc, "none").unwrap(), None);
+    assert_eq!(best(&[long.records(), short.records()], Metric::Acc, "none").unwrap(), None);
     // Of the first three two are won and one is lost: a difference of a third, and two thirds is its error.
     let (long, short) = (evaluated(&task, Fond(1.0), 3), evaluated(&task, Fond(-1.0), 3));
-    let paired_three = paired(&long, &short, Metric::Acc, "none").unwrap();
+    let paired_three = paired(long.records(), short.records(), Metric::Acc, "none").unwrap();
     assert!((paired_three.difference - 1.0 / 3.0).abs() < 1e-15);
     assert!((paired_three.error.unwrap() - 2.0 / 3.0).abs() < 1e-15);
-    assert_eq!(best(&[&long, &short], Metric::Acc, "none").unwrap(), None);
+    assert_eq!(best(&[long.records(), short.records()], Metric::Acc, "none").unwrap(), None);
 
     // Always right against never: no error, and a difference.
     let right = Arc::new(self::task(&with(TASK, "doc_to_target: 1")).unwrap());
     let (long, short) = (evaluated(&right, Fond(1.0), 4), evaluated(&right, Fond(-1.0), 4));
-    assert_eq!(best(&[&short, &long], Metric::Acc, "none").unwrap(), Some(1));
-    assert_eq!(best(&[&long], Metric::Acc, "none").unwrap(), None);
-    assert_eq!(best(&[&long, &long, &short], Metric::Acc, "none").unwrap(), None);
-    assert!(matches!(
-        paired(&long, &evaluated(&task, Fond(1.0), 4), Metric::BrierScore, "none"),
-        Err(Error::Incomparable { .. })
-    ));
+    assert_eq!(best(&[short.records(), long.records()], Metric::Acc, "none").unwrap(), Some(1));
+    assert_eq!(best(&[long.records()], Metric::Acc, "none").unwrap(), None);
+    assert_eq!(best(&[long.records(), long.records(), short.records()], Metric::Acc, "none").unwrap(), None);
+}
+
+/// Why two models' answers cannot be compared.
+fn incomparable(one: &Evaluation, other: &Evaluation, metric: Metric) -> String {
+    let Err(Error::Incomparable { what }) = paired(one.records(), other.records(), metric, "none") else {
+        panic!("they were compared")
+    };
+    let of_best = best(&[other.records(), one.records()], metric, "none").unwrap_err().to_string();
+    assert_eq!(of_best.contains(" is not a sum "), what.contains(" is not a sum "), "{of_best}");
+    what
+}
+
+#[test]
+fn only_answers_to_the_same_questions_asked_alike_are_compared() {
+    let of = |text: &str| evaluated(&Arc::new(task(text).unwrap()), Fond(1.0), 3);
+    let one = of(TASK);
+    assert_eq!(incomparable(&one, &of(TASK), Metric::BrierScore), "brier_score of none is not a sum over questions");
+    for (line, expected) in [
+        ("doc_to_target: 1", "question 1 is another one, or has another answer"),
+        ("doc_to_choice: [a, b]", "question 1 is another one, or has another answer"),
+        ("doc_to_text: 'Q {{q}}'", "question 1 was asked in other words, or with other examples"),
+        ("target_delimiter: ':'", "question 1 was asked in other words, or with other examples"),
+    ] {
+        assert_eq!(incomparable(&one, &of(&with(TASK, line)), Metric::Acc), expected, "{line}");
+    }
+    let records = one.records();
+    let Err(Error::Incomparable { what }) = paired(records, &records[1..], Metric::Acc, "none") else {
+        panic!("they were compared")
+    };
+    assert_eq!(what, "question 1 was compared with question 2");
+    // What only one has answered is not looked at.
+    assert_eq!(paired(records, &records[..2], Metric::Acc, "none").unwrap().questions, 2);
+    assert!(
+        best(&[&records[..1], records, &of(&with(TASK, "doc_to_target: 1")).records()[..1]], Metric::Acc, "none")
+            .is_err()
+    );
 }
 
 #[test]
@@ -253,7 +285,7 @@ fn perplexities_are_compared_by_what_each_word_takes() {
     let task = Arc::new(Task::plain("pages.jsonl", pages).unwrap());
     assert_eq!(task.output(), Output::LogLikelihoodRolling);
     let (likely, unlikely) = (evaluated(&task, Fond(-1.0), 3), evaluated(&task, Fond(-2.0), 3));
-    let paired = paired(&likely, &unlikely, Metric::BytePerplexity, "none").unwrap();
+    let paired = paired(likely.records(), unlikely.records(), Metric::BytePerplexity, "none").unwrap();
     // A nat a byte, everywhere.
     assert_eq!((paired.difference, paired.won.len(), paired.lost.len()), (1.0, 3, 0));
     assert!(paired.error.unwrap() < 1e-15 && paired.better());

@@ -12,7 +12,8 @@ use merge_studio::model::Folder;
 use merge_studio::model::tokenizer::TokenizerFiles;
 use merge_studio_eval::model::{self as lm, Files, Model, RawTensor, SourceError, Weights};
 use merge_studio_eval::task::{
-    Error, Errors, Evaluation, Group, Metric, Options, StepError, Task, best, builtin, lm_eval_report, short_report,
+    Error, Errors, Evaluation, Group, Metric, Options, Record, StepError, Task, best, builtin, lm_eval_report,
+    short_report,
 };
 use serde_json::{Map, Value as Json};
 
@@ -252,10 +253,11 @@ fn table(evaluated: &[(String, Vec<Evaluation>)], groups: &[Group]) -> Result<St
         for measured in &first.measured {
             let filter = if measured.filter == "none" { String::new() } else { format!(" ({})", measured.filter) };
             let mut row = vec![first.task.clone(), format!("{}{filter}", measured.metric)];
-            let of_task: Option<Vec<&Evaluation>> = evaluated.iter().map(|(_, own)| own.get(task)).collect();
+            let of_task: Option<Vec<&[Record]>> =
+                evaluated.iter().map(|(_, own)| own.get(task).map(Evaluation::records)).collect();
             let winner = match (of_task, Metric::named(&measured.metric)) {
                 // A metric that is no sum over questions, such as f1, has none.
-                (Some(evaluations), Some(metric)) => best(&evaluations, metric, &measured.filter).unwrap_or(None),
+                (Some(records), Some(metric)) => best(&records, metric, &measured.filter).unwrap_or(None),
                 _ => None,
             };
             for (model, results) in results.iter().enumerate() {

@@ -1,6 +1,5 @@
 //! Which of several models answered better: over the same questions, one by one.
 
-use super::evaluation::Evaluation;
 use super::metric::{Metric, Worth, squared_distance};
 use super::{Error, Record};
 
@@ -40,25 +39,62 @@ fn part(record: &Record, metric: Metric, filter: &str) -> Option<(f64, f64)> {
     }
 }
 
-/// Compares two models' answers to one task.
+/// Compares two models' answers to one task, as far as both have answered.
 ///
 /// The standard error is the paired one: of the mean of the questions' differences, which is smaller than the two errors together
 /// where models are right and wrong on the same questions. Of perplexities by words or bytes it is the ratio's: of the differences less
 /// their mean's share of each question's words or bytes.
-pub fn paired(one: &Evaluation, other: &Evaluation, metric: Metric, filter: &str) -> Result<Paired, Error> {
-    let incomparable = |what: String| Error::Incomparable { what };
-    if one.task().name() != other.task().name() || one.task().documents != other.task().documents {
-        return Err(incomparable(format!("{} and {} ask other questions", one.task().name(), other.task().name())));
+pub fn paired(one: &[Record], other: &[Record], metric: Metric, filter: &str) -> Result<Paired, Error> {
+    same_questions(one, other)?;
+    differences(one, other, metric, filter)
+}
+
+/// Which of several models is the best: the one that is better than each other by more than the difference's error, if there is one.
+pub fn best(models: &[&[Record]], metric: Metric, filter: &str) -> Result<Option<usize>, Error> {
+    // Where all are asked what the one that answered most is, any two are asked the same.
+    let Some(longest) = models.iter().max_by_key(|records| records.len()) else { return Ok(None) };
+    for records in models {
+        same_questions(longest, records)?;
     }
-    if (one.shots(), one.options().seed) != (other.shots(), other.options().seed) {
-        return Err(incomparable("the two were asked with other examples".into()));
+    for (index, one) in models.iter().enumerate() {
+        let mut better = models.len() > 1;
+        for (_, other) in models.iter().enumerate().filter(|(place, _)| *place != index) {
+            better = better && differences(one, other, metric, filter)?.better();
+        }
+        if better {
+            return Ok(Some(index));
+        }
     }
+    Ok(None)
+}
+
+/// Whether answers are to the same questions, which were asked in the same words.
+fn same_questions(one: &[Record], other: &[Record]) -> Result<(), Error> {
+    let incomparable = |what: String| Err(Error::Incomparable { what });
+    for (first, second) in one.iter().zip(other) {
+        let document = first.document + 1;
+        if first.document != second.document {
+            return incomparable(format!("question {document} was compared with question {}", second.document + 1));
+        }
+        if (&first.target, &first.choices) != (&second.target, &second.choices) {
+            return incomparable(format!("question {document} is another one, or has another answer"));
+        }
+        if (&first.contexts, &first.continuations) != (&second.contexts, &second.continuations) {
+            return incomparable(format!("question {document} was asked in other words, or with other examples"));
+        }
+    }
+    Ok(())
+}
+
+/// The questions' differences and what they make. The questions are the same.
+fn differences(one: &[Record], other: &[Record], metric: Metric, filter: &str) -> Result<Paired, Error> {
     let (mut won, mut lost, mut differences) = (Vec::new(), Vec::new(), Vec::new());
-    for (first, second) in one.records().iter().zip(other.records()) {
+    for (first, second) in one.iter().zip(other) {
         let (Some((first_part, weight)), Some((second_part, _))) =
             (part(first, metric, filter), part(second, metric, filter))
         else {
-            return Err(incomparable(format!("{} of {filter} is not a sum over questions", metric.name())));
+            let what = format!("{} of {filter} is not a sum over questions", metric.name());
+            return Err(Error::Incomparable { what });
         };
         let difference = first_part - second_part;
         if difference > 0.0 {
@@ -77,18 +113,4 @@ pub fn paired(one: &Evaluation, other: &Evaluation, metric: Metric, filter: &str
         (spread * count / (count - 1.0)).sqrt() / weights
     });
     Ok(Paired { questions, difference, error, won, lost })
-}
-
-/// Which of several models is the best: the one that is better than each other by more than the difference's error, if there is one.
-pub fn best(evaluations: &[&Evaluation], metric: Metric, filter: &str) -> Result<Option<usize>, Error> {
-    for (index, one) in evaluations.iter().enumerate() {
-        let mut better = evaluations.len() > 1;
-        for (_, other) in evaluations.iter().enumerate().filter(|(place, _)| *place != index) {
-            better &= paired(one, other, metric, filter)?.better();
-        }
-        if better {
-            return Ok(Some(index));
-        }
-    }
-    Ok(None)
 }

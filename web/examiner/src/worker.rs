@@ -15,7 +15,7 @@ use std::sync::Arc;
 use js_sys::{Array, Date};
 use merge_studio_eval::model::Model;
 use merge_studio_eval::task::{
-    self, Errors, Evaluation, Group, Metric, Options, StepError, Task, best, lm_eval_report, paired,
+    self, Errors, Evaluation, Group, Metric, Options, Record, StepError, Task, best, lm_eval_report, paired,
 };
 use merge_studio_web::wire;
 use wasm_bindgen::prelude::Closure;
@@ -275,13 +275,13 @@ impl Examination {
             .flatten()
             .flat_map(|scores| scores.worths.iter().map(|(metric, _)| (*metric, scores.filter.as_str())))
             .collect();
-        let evaluations: Vec<&Evaluation> = answered.iter().map(|(_, evaluation)| *evaluation).collect();
+        let records: Vec<&[Record]> = answered.iter().map(|(_, evaluation)| evaluation.records()).collect();
         let verdict = |(metric, filter): (Metric, &str)| -> Result<Verdict, task::Error> {
-            let best = best(&evaluations, metric, filter)?.map(|at| answered[at].0);
+            let best = best(&records, metric, filter)?.map(|at| answered[at].0);
             let mut pairs = Vec::new();
             for (at, (one, first)) in answered.iter().enumerate() {
                 for (other, second) in &answered[at + 1..] {
-                    let found = paired(first, second, metric, filter)?;
+                    let found = paired(first.records(), second.records(), metric, filter)?;
                     pairs.push(Pair {
                         one: *one,
                         other: *other,

@@ -6,6 +6,7 @@ import { expect, type Locator, type Page, test } from "@playwright/test";
 
 import { DEMO, evaluateByCommandLine, REPOSITORY, temporary } from "./cli";
 import { Studio } from "./studio";
+import { onMachine } from "./workers";
 
 /** All three skills, at the weight for which the demo models' page has a row. */
 const MERGE = `merge_method: task_arithmetic
@@ -201,6 +202,41 @@ test("cancelling leaves what was answered and a page that goes on", async ({ pag
   await expect(evaluate.status).toContainText("Evaluated in");
   await page.getByRole("navigation").getByRole("button", { name: "Merge" }).click();
   await expect(studio.model("demo-base")).toBeVisible();
+});
+
+test("as many models as there are processors are asked at once, and one whose worker dies leaves the others' answers", async ({ page }) => {
+  const mostAtOnce = await onMachine(page, { processors: 3, memory: 8, dies: "demo-reverse" });
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await evaluate.questions("200");
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in", { timeout: 100_000 });
+  await expect(evaluate.region.getByRole("alert")).toHaveText(
+    /^demo-reverse stopped: what evaluated it ran out of memory or died \(RuntimeError: memory access out of bounds\)/,
+  );
+  expect(await mostAtOnce()).toBe(3);
+  for (const [task, shares] of Object.entries(SHARES)) {
+    const cells = (await evaluate.cells(task)).map((cell) => cell.replace(" best", ""));
+    for (const model of [0, 2, 3]) expect(cells[model]).toBe(figure(shares[model]!, 200));
+  }
+  expect((await evaluate.cells("reverse"))[1]).toMatch(/^\d\.\d{4}.* \d+ of 200$/);
+  const download = page.waitForEvent("download");
+  await evaluate.region.getByRole("button", { name: "Save results" }).click();
+  const zip = readFileSync(await (await download).path());
+  for (const model of MODELS.slice(0, 4)) expect(zip.includes(`results_${model}.json`)).toBe(model !== "demo-reverse");
+});
+
+test("where memory is short models are asked after each other", async ({ page }) => {
+  const mostAtOnce = await onMachine(page, { processors: 4, memory: 0.001 });
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await evaluate.questions("200");
+  await evaluate.start.click();
+  await expect(evaluate.status).toHaveText(/^Questions are being asked; [123] models? waits? for (its|their) turn …$/);
+  await expect(evaluate.status).toContainText("Evaluated in", { timeout: 100_000 });
+  expect(await mostAtOnce()).toBe(1);
+  const cells = (await evaluate.cells("sort")).map((cell) => cell.replace(" best", ""));
+  expect(cells).toEqual(SHARES.sort!.slice(0, 4).map((share) => figure(share, 200)));
 });
 
 test("what cannot be evaluated is refused by name, and the rest is asked", async ({ page }) => {

@@ -7,6 +7,7 @@ import { expect, type Locator, type Page, test } from "@playwright/test";
 
 import { DEMO, evaluateByCommandLine, mergeByCommandLine } from "./cli";
 import { DEMO_TIES, Studio } from "./studio";
+import { onMachine } from "./workers";
 
 const recipe = (weight: number): string => `merge_method: task_arithmetic
 base_model: demo-base
@@ -157,12 +158,26 @@ test("a value that cannot be merged says why, and the others are asked", async (
   await expect(sweep.use("density 0.5")).toBeVisible();
 });
 
+test("points are merged and asked at once, and one whose worker dies leaves the others", async ({ page }) => {
+  const mostAtOnce = await onMachine(page, { processors: 2, memory: 8, dies: "lambda 0.75" });
+  const [, sweep] = await demo(page, DEMO_TIES);
+  await sweep.open("200", ["reverse", "sort"]);
+  await sweep.set("lambda", 0.5, 1, 3);
+  await sweep.start.click();
+  await expect(sweep.status).toContainText("2 values merged and asked in", { timeout: 90_000 });
+  await expect(sweep.region.getByRole("alert")).toHaveText(/^lambda 0\.75 stopped: what evaluated it ran out of memory or died/);
+  for (const value of ["0.5", "1"]) {
+    for (const cell of await sweep.cells(value)) expect(cell).toMatch(/^\d\.\d{4} ± \d\.\d{4}( best)?$/);
+  }
+  expect(await mostAtOnce()).toBe(2);
+});
+
 test("cancelling keeps the points that were found, and another sweep can follow", async ({ page }) => {
   const [, sweep] = await demo(page, DEMO_TIES);
   await sweep.open("all", ["reverse", "sort", "upper"]);
   await sweep.set("density of demo-sort", 0.2, 1, 9);
   await sweep.start.click();
-  await expect(sweep.status).toContainText("density of demo-sort 0.3, 2 of 9", { timeout: 60_000 });
+  await expect(sweep.status).toHaveText(/^Merging and asking: [1-8] of 9 values done …$/, { timeout: 60_000 });
   await sweep.region.getByRole("button", { name: "Cancel" }).click();
   await expect(sweep.status).toHaveText("Cancelled. What was found stays below.");
   expect((await sweep.cells("0.2")).every((cell) => /^\d\.\d{4} ± \d\.\d{4}/.test(cell))).toBe(true);

@@ -241,8 +241,12 @@ pub fn last_words(event: &ErrorEvent) -> String {
 fn size() -> u32 {
     let Some(navigator) = web_sys::window().map(|window| window.navigator()) else { return 1 };
     let cores = navigator.hardware_concurrency() as u32;
-    // Only some browsers tell, and only in a secure context.
-    let memory = Reflect::get(&navigator, &"deviceMemory".into()).ok().and_then(|memory| memory.as_f64());
-    let by_memory = memory.map_or(MOST, |memory| (memory / MEMORY_EACH) as u32);
+    let by_memory = device_memory().map_or(MOST, |memory| (memory / MEMORY_EACH) as u32);
     cores.min(by_memory).clamp(1, MOST)
+}
+
+/// GiB of the machine's memory, about. Only some browsers tell, and only in a secure context.
+pub fn device_memory() -> Option<f64> {
+    let navigator = web_sys::window()?.navigator();
+    Reflect::get(&navigator, &"deviceMemory".into()).ok()?.as_f64()
 }

@@ -14,36 +14,50 @@ use serde::{Deserialize, Serialize};
 pub enum Order {
     /// Say what tasks these are.
     Read(Batches),
-    /// Questions to models.
+    /// Questions to a model.
     Evaluate(EvaluateOrder),
     /// A prompt. It ends the answer to the one before.
     Ask(Prompt),
     /// Write no more.
     Stop,
-    /// Questions to merges of the models.
-    Sweep(EvaluateOrder, MergeOrder),
 }
 
 /// Names of task files, a list a batch: those that were given together.
 pub type Batches = Vec<Vec<String>>;
 
-/// Questions to models.
+/// Questions to a model.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EvaluateOrder {
+    pub questions: Questions,
+    pub model: Candidate,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Questions {
     pub batches: Batches,
-    pub models: Vec<ModelFiles>,
     /// Batch, and place among the batch's tasks.
     pub tasks: Vec<(usize, usize)>,
     /// Questions of each task; `None` for all.
     pub limit: Option<usize>,
 }
 
-/// Merges that are asked in the place of models, which they are made of. They are not written anywhere.
+/// Who is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Candidate {
+    Folder(ModelFiles),
+    Merge(MergeOrder),
+}
+
+/// A merge that is asked. It is not written anywhere.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MergeOrder {
-    /// What each is called, and its recipe's text.
-    pub recipes: Vec<(String, String)>,
-    /// Which of the models the recipes' names stand for.
+    /// What it is called.
+    pub name: String,
+    /// The recipe's text.
+    pub recipe: String,
+    pub inputs: Vec<ModelFiles>,
+    /// Which of the inputs the recipe's names stand for.
     pub binding: BTreeMap<String, usize>,
     pub seed: u64,
 }
@@ -57,23 +71,27 @@ pub struct ModelFiles {
     pub paths: Vec<String>,
 }
 
-/// What a worker tells. Models and tasks are counted as in the order.
+/// What a worker tells. Tasks are counted as in the order.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
     /// The tasks of each batch. The answer to [`Order::Read`], and the end of it.
     Tasks(Vec<OpenedBatch>),
-    /// A model is being read.
-    Loading { model: usize },
-    /// A model cannot be evaluated.
-    Refused { model: usize, why: Refusal },
+    /// The model is being read.
+    Loading,
+    /// The model cannot be evaluated. Nothing comes after it.
+    Refused(Refusal),
     /// A task cannot go on: why.
     Broken { task: usize, why: String },
-    /// Answers of a model to a task, behind those that were told before, and what all of them make.
-    Answered { model: usize, task: usize, records: Vec<Record>, results: Results },
-    /// How the models compare on a task, a verdict a metric and filter.
-    Judged { task: usize, verdicts: Vec<Verdict> },
-    /// Everything was asked: lm-evaluation-harness's results of each model that was not refused.
-    Finished { reports: Vec<Option<String>> },
+    /// Answers to a task, behind those that were told before, and what all of them make.
+    Answered {
+        task: usize,
+        records: Vec<Record>,
+        results: Results,
+        /// Whether another task comes first before more of this one is asked, or all of it is.
+        is_round: bool,
+    },
+    /// Everything was asked: lm-evaluation-harness's results, where anything was answered.
+    Finished { report: Option<String> },
     /// What the model says to a prompt.
     Reply { number: u32, reply: Reply },
     /// The worker is dying: its last words.
@@ -108,31 +126,6 @@ pub struct TaskInfo {
     pub written: Option<String>,
     /// Whether it is one of lm-evaluation-harness's own.
     pub is_public: bool,
-}
-
-/// How models compare by one metric.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    pub metric: String,
-    pub filter: String,
-    /// The model that is better than each other one by more than the difference's error.
-    pub best: Option<usize>,
-    /// Each pair of models once.
-    pub pairs: Vec<Pair>,
-}
-
-/// One model against another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pair {
-    pub one: usize,
-    pub other: usize,
-    /// Documents on which `one` is better.
-    pub won: Vec<usize>,
-    /// Documents on which `other` is.
-    pub lost: Vec<usize>,
-    /// How much better `one` is, and the standard error of that.
-    pub difference: f64,
-    pub error: Option<f64>,
 }
 
 /// Why a model cannot be evaluated.

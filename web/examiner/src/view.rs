@@ -1,6 +1,7 @@
 //! The Evaluate view: what to ask whom, the table of results, the questions one by one, and what to do next.
 
 mod ask;
+mod crew;
 mod examiner;
 mod further;
 mod questions;
@@ -13,17 +14,17 @@ mod words;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use js_sys::{Array, Date, Function, Promise};
+use js_sys::{Array, Function, Promise};
 use merge_studio_web::ui::{files, progress};
 use wasm_bindgen::JsCast;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{Blob, File, HtmlElement, Response};
 use yew::prelude::*;
 
-use crate::protocol::{Batches, EvaluateOrder, ModelFiles, Opened, OpenedBatch, Order, Said, TaskInfo};
+use crate::protocol::{Batches, Candidate, ModelFiles, Opened, OpenedBatch, Order, Questions, Said, TaskInfo};
 use examiner::Examiner;
-use run::{Run, Stage};
-use sweep::{Asked, PageRecipe, Sweep};
+use run::{Asked, Run};
+use sweep::{PageRecipe, Sweep};
 
 /// Beside the page's own style sheets, which everybody loads.
 const STYLE: &str = include_str!("view/style.css");
@@ -32,6 +33,8 @@ const DEMO_FOLDER: &str = "demo";
 const DEMO_TASKS: [&str; 3] = ["reverse.jsonl", "sort.jsonl", "upper.jsonl"];
 /// A model of which the demo models' tasks are asked.
 const DEMO_MODEL: &str = "demo-base";
+/// Weights on disk are mostly of 16 bits; models compute in 32.
+const WIDENED: u64 = 2;
 
 thread_local! {
     static APP: RefCell<Option<yew::AppHandle<View>>> = const { RefCell::new(None) };
@@ -86,6 +89,13 @@ impl Given {
             own.length() == others.length() && own.iter().zip(others.iter()).all(|(one, other)| one == other);
         self.files == other.files && same_blobs
     }
+
+    /// Bytes that it takes where it answers, about.
+    fn memory(&self) -> u64 {
+        let files = self.files.paths.iter().zip(self.blobs.iter());
+        let weights = files.filter(|(path, _)| path.ends_with(".safetensors"));
+        weights.map(|(_, blob)| blob.unchecked_into::<Blob>().size() as u64 * WIDENED).sum()
+    }
 }
 
 /// Task files that were given together.
@@ -117,8 +127,8 @@ pub enum Msg {
     Cancel,
     /// The worker that reads task files.
     Read(Said),
-    /// The worker that asks.
-    Heard(Said),
+    /// A worker that asks, by its number.
+    Heard(u32, Said),
     /// A task's questions are wanted, or no longer.
     Show(usize),
     /// They are to be those of two other models.
@@ -146,8 +156,6 @@ pub struct View {
     demo: Demo,
     /// Reads task files.
     reader: Option<Examiner>,
-    /// Asks. It is there while there is something to ask.
-    examiner: Option<Examiner>,
     run: Option<Run>,
     shown: Option<questions::Shown>,
     is_sweeping: bool,
@@ -178,7 +186,6 @@ impl Component for View {
             limit: Some(50),
             demo: Demo::Not,
             reader: None,
-            examiner: None,
             run: None,
             shown: None,
             is_sweeping: false,
@@ -202,8 +209,9 @@ impl Component for View {
             Msg::Sweeping(is_sweeping) => self.is_sweeping = is_sweeping,
             Msg::Start => self.start(ctx),
             Msg::Cancel => {
-                self.examiner = None;
-                self.finish(Stage::Cancelled);
+                if let Some(run) = &mut self.run {
+                    run.cancel();
+                }
             }
             Msg::Read(Said::Tasks(opened)) => {
                 self.reader = None;
@@ -219,23 +227,7 @@ impl Component for View {
                         Some(OpenedBatch { files: batch.files.iter().map(unread).collect(), groups: Vec::new() });
                 }
             }
-            Msg::Heard(Said::Died(why)) => {
-                self.examiner = None;
-                self.finish(Stage::Died(why));
-            }
-            Msg::Heard(Said::Finished { reports }) => {
-                // With it its memory goes.
-                self.examiner = None;
-                if let Some(run) = &mut self.run {
-                    run.reports = reports;
-                }
-                self.finish(Stage::Done);
-            }
-            Msg::Heard(said) => {
-                if let Some(run) = &mut self.run {
-                    run.hear(said);
-                }
-            }
+            Msg::Heard(worker, said) => return self.run.as_mut().is_some_and(|run| run.hear(worker, said)),
             Msg::Read(_) => return false,
             Msg::Show(task) => {
                 let is_shown = self.shown.as_ref().is_some_and(|shown| shown.task == task);
@@ -277,7 +269,7 @@ impl Component for View {
                         { setup::setup(self, link) }
                     </div>
                     <div class="evaluate-results">
-                        <p class="status" role="status">{ self.run.as_ref().map(|run| words::stage(run, &run.stage)) }</p>
+                        <p class="status" role="status">{ self.run.as_ref().map(words::stage) }</p>
                         if let Some(run) = self.run.as_ref().filter(|run| run.is_going()) {
                             { progress_view(run) }
                         }
@@ -362,7 +354,8 @@ impl View {
     fn read(&mut self, ctx: &Context<Self>) {
         let (batches, files) = self.batch_files();
         let beside = Array::of2(&files, &Array::new());
-        self.reader = Some(Examiner::call(Order::Read(batches), beside.into(), ctx.link().callback(Msg::Read)));
+        self.reader =
+            Some(Examiner::call(Order::Read(batches), beside.into(), ctx.link().callback(|(_, said)| Msg::Read(said))));
     }
 
     fn batch_files(&self) -> (Batches, Array) {
@@ -371,46 +364,28 @@ impl View {
         (names, files)
     }
 
-    /// What is asked of the merges that are swept.
     fn asked(&self) -> Asked {
         let (batches, files) = self.batch_files();
-        let tasks = self.chosen_tasks().into_iter().map(|(batch, at, task)| (batch, at, task.clone())).collect();
-        Asked { batches, files, tasks, limit: self.limit }
+        let chosen = self.chosen_tasks();
+        let tasks = chosen.iter().map(|(batch, at, _)| (*batch, *at)).collect();
+        let questions = Questions { batches, tasks, limit: self.limit };
+        Asked { questions, files, tasks: chosen.into_iter().map(|(.., task)| task.clone()).collect() }
     }
 
     fn start(&mut self, ctx: &Context<Self>) {
-        let (batches, files) = self.batch_files();
+        let asked = self.asked();
         let chosen = self.chosen();
-        let tasks = self.chosen_tasks();
-        let run = Run::new(
-            chosen.iter().map(|model| model.files.name.clone()).collect(),
-            tasks.iter().map(|(.., task)| (*task).clone()).collect(),
-            self.batches
-                .iter()
-                .filter_map(|batch| batch.opened.as_ref())
-                .flat_map(|opened| &opened.groups)
-                .cloned()
-                .collect(),
-            self.limit,
-        );
-        let order = EvaluateOrder {
-            batches,
-            models: chosen.iter().map(|model| model.files.clone()).collect(),
-            tasks: tasks.iter().map(|(batch, at, _)| (*batch, *at)).collect(),
-            limit: self.limit,
+        let names = chosen.iter().map(|model| model.files.name.clone()).collect();
+        let opened = self.batches.iter().filter_map(|batch| batch.opened.as_ref());
+        let groups = opened.flat_map(|opened| &opened.groups).cloned().collect();
+        let job = |model: &&Given| {
+            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory())
         };
-        let blobs: Array = chosen.iter().map(|model| &model.blobs).collect();
-        let beside = Array::of2(&files, &blobs);
-        self.examiner = Some(Examiner::call(Order::Evaluate(order), beside.into(), ctx.link().callback(Msg::Heard)));
+        let jobs = chosen.iter().map(job).collect();
+        let mut run = Run::new(names, asked.tasks.clone(), groups, self.limit);
+        run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
         self.run = Some(run);
         self.shown = None;
-    }
-
-    fn finish(&mut self, stage: Stage) {
-        if let Some(run) = &mut self.run {
-            run.stage = stage;
-            run.seconds = (Date::now() - run.began) / 1000.0;
-        }
     }
 }
 

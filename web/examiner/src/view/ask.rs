@@ -7,6 +7,7 @@ use js_sys::Array;
 use web_sys::{HtmlTextAreaElement, KeyboardEvent};
 use yew::prelude::*;
 
+use super::crew::{self, Limits, Turn};
 use super::examiner::Examiner;
 use super::words::ask as words;
 use super::{DEMO_MODEL, Given};
@@ -45,8 +46,8 @@ pub enum Msg {
 /// A model that was asked.
 struct Seat {
     model: Given,
-    /// Numbered. It holds the model, and stays for the next prompt.
-    worker: Option<(u32, Examiner)>,
+    /// It holds the model, and stays for the next prompt.
+    worker: Option<Examiner>,
     answer: Answer,
 }
 
@@ -61,8 +62,6 @@ pub struct Ask {
     seats: Vec<Seat>,
     /// Of the prompts.
     number: u32,
-    /// Of the workers.
-    workers: u32,
     is_cancelled: bool,
 }
 
@@ -78,7 +77,6 @@ impl Component for Ask {
             asked: None,
             seats: Vec::new(),
             number: 0,
-            workers: 0,
             is_cancelled: false,
         }
     }
@@ -124,7 +122,7 @@ impl Component for Ask {
             Msg::Ask => self.ask(ctx),
             Msg::Cancel => self.cancel(),
             Msg::Heard(worker, said) => {
-                let is_it = |seat: &&mut Seat| seat.worker.as_ref().is_some_and(|(number, _)| *number == worker);
+                let is_it = |seat: &&mut Seat| seat.worker.as_ref().is_some_and(|own| own.number() == worker);
                 let Some(seat) = self.seats.iter_mut().find(is_it) else { return false };
                 match said {
                     Said::Reply { number, reply } if number == self.number => seat.answer.hear(reply),
@@ -268,10 +266,10 @@ impl Ask {
     /// As many models answer as there are processors; then the next.
     fn go_on(&mut self, ctx: &Context<Self>) {
         let Some((text, wanted)) = &self.asked else { return };
-        let most = gloo::utils::window().navigator().hardware_concurrency().max(1.0) as usize;
-        let at_work = self.seats.iter().filter(|seat| seat.answer.is_at_work()).count();
-        let waiting = self.seats.iter_mut().filter(|seat| seat.answer.stage == Stage::Waiting);
-        for seat in waiting.take(most.saturating_sub(at_work)) {
+        // Their memory does not count: those that have answered keep it, too.
+        let queue: Vec<(Turn, u64)> = self.seats.iter().map(|seat| (seat.answer.turn(), 0)).collect();
+        for place in crew::next(Limits::of_browser(), &queue) {
+            let seat = &mut self.seats[place];
             let order = Order::Ask(Prompt {
                 number: self.number,
                 model: seat.model.files.clone(),
@@ -282,13 +280,11 @@ impl Ask {
             });
             let beside = Array::of2(&Array::new(), &Array::of1(&seat.model.blobs)).into();
             seat.answer.stage = Stage::Starting;
-            if let Some((_, worker)) = &seat.worker {
+            if let Some(worker) = &seat.worker {
                 worker.order(&order, &beside);
             } else {
-                self.workers += 1;
-                let number = self.workers;
-                let hear = ctx.link().callback(move |said| Msg::Heard(number, said));
-                seat.worker = Some((number, Examiner::call(order, beside, hear)));
+                let hear = ctx.link().callback(|(worker, said)| Msg::Heard(worker, said));
+                seat.worker = Some(Examiner::call(order, beside, hear));
             }
         }
     }
@@ -299,7 +295,7 @@ impl Ask {
             let is_loaded = seat.answer.is_loaded();
             if seat.answer.cancel() {
                 match &seat.worker {
-                    Some((_, worker)) if is_loaded => {
+                    Some(worker) if is_loaded => {
                         worker.order(&Order::Stop, &Array::of2(&Array::new(), &Array::new()));
                     }
                     _ => seat.worker = None,

@@ -13,7 +13,7 @@ use super::{Msg, View, words};
 
 /// The button, and the commands.
 pub fn further(run: &Run, link: &Scope<View>) -> Html {
-    let has_reports = run.reports.iter().any(Option::is_some);
+    let has_reports = !run.is_going() && run.reports.iter().any(Option::is_some);
     html! {
         <>
             <div class="buttons">

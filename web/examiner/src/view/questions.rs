@@ -40,12 +40,13 @@ impl Shown {
 /// The region.
 pub fn questions(run: &Run, shown: &Shown, link: &Scope<View>) -> Html {
     let &Shown { task, one, other, which, count } = shown;
-    let compared = run.won_and_lost(task, one, other);
+    let compared = run.compared(task, one, other);
+    let compared = compared.as_ref();
     let records = &run.cells[task][one].records;
     let is_wanted = |record: &&Record| match (which, compared) {
         (Which::All, _) => true,
-        (Which::Won, Some((won, _))) => won.contains(&record.document),
-        (Which::Lost, Some((_, lost))) => lost.contains(&record.document),
+        (Which::Won, Some(compared)) => compared.won.contains(&record.document),
+        (Which::Lost, Some(compared)) => compared.lost.contains(&record.document),
         (_, None) => false,
     };
     let wanted: Vec<&Record> = records.iter().filter(is_wanted).collect();
@@ -53,8 +54,8 @@ pub fn questions(run: &Run, shown: &Shown, link: &Scope<View>) -> Html {
     let tab = |each: Which| {
         let number = match (each, compared) {
             (Which::All, _) => Some(records.len()),
-            (Which::Won, Some((won, _))) => Some(won.len()),
-            (Which::Lost, Some((_, lost))) => Some(lost.len()),
+            (Which::Won, Some(compared)) => Some(compared.won.len()),
+            (Which::Lost, Some(compared)) => Some(compared.lost.len()),
             (_, None) => None,
         };
         html! {

@@ -1,22 +1,52 @@
-//! An evaluation as the view knows it: what was asked, what was answered so far, how the models compare.
+//! An evaluation: what was asked, what was answered so far, which model is the best.
 
-use js_sys::Date;
-use merge_studio_eval::task::{Group, Measured, Record, Results};
+#[cfg(test)]
+mod tests;
 
-use crate::protocol::{Pair, Refusal, Said, TaskInfo, Verdict};
+use js_sys::{Array, Date};
+use merge_studio_eval::task::{Group, Measured, Metric, Paired, Record, Results, best, paired};
+use yew::Callback;
 
-/// Where it is.
+use super::crew::{Crew, Job};
+use crate::protocol::{Candidate, EvaluateOrder, Order, Questions, Refusal, Said, TaskInfo};
+
+/// What is asked.
+#[derive(Clone, PartialEq)]
+pub struct Asked {
+    pub questions: Questions,
+    /// The task files.
+    pub files: Array,
+    /// The tasks.
+    pub tasks: Vec<TaskInfo>,
+}
+
+impl Asked {
+    /// All of it to one model, of these models' files.
+    pub fn of(&self, model: Candidate, files: &Array, bytes: u64) -> Job {
+        let order = Order::Evaluate(EvaluateOrder { questions: self.questions.clone(), model });
+        Job { order, beside: Array::of2(&self.files, files).into(), bytes }
+    }
+}
+
+/// How far a model is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    /// The worker is being started.
-    Starting,
-    /// A model is being read.
-    Loading(usize),
+pub enum State {
+    /// Nothing was heard so far.
+    Waiting,
+    /// It is being read.
+    Loading,
     Asking,
     Done,
-    Cancelled,
-    /// The worker died: its last words.
+    /// It cannot be evaluated.
+    Refused(Refusal),
+    /// Its worker died: its last words.
     Died(String),
+}
+
+impl State {
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Done | Self::Refused(_) | Self::Died(_))
+    }
 }
 
 /// A model's answers to a task.
@@ -24,6 +54,15 @@ pub enum Stage {
 pub struct Cell {
     pub records: Vec<Record>,
     pub results: Option<Results>,
+    /// Answers until the last round was over: those that count where models are compared.
+    compared: usize,
+}
+
+/// A model that is better than each other one by more than the difference's error.
+struct Best {
+    metric: String,
+    filter: String,
+    model: usize,
 }
 
 pub struct Run {
@@ -36,58 +75,126 @@ pub struct Run {
     /// By task, then model.
     pub cells: Vec<Vec<Cell>>,
     /// By task.
-    pub verdicts: Vec<Vec<Verdict>>,
+    bests: Vec<Vec<Best>>,
     /// Tasks that could not go on: why.
     pub broken: Vec<Option<String>>,
-    /// Models that could not be evaluated: why.
-    pub refused: Vec<Option<Refusal>>,
-    pub stage: Stage,
+    /// By model.
+    pub states: Vec<State>,
     /// lm-evaluation-harness's results, by model.
     pub reports: Vec<Option<String>>,
+    /// It is there until all is asked, or cancelled.
+    crew: Option<Crew>,
+    pub is_cancelled: bool,
     /// Milliseconds since 1970.
-    pub began: f64,
+    began: f64,
     /// How long it took, when it is over.
     pub seconds: f64,
 }
 
 impl Run {
-    /// Nothing is answered.
+    /// Nobody is asked so far.
     pub fn new(models: Vec<String>, tasks: Vec<TaskInfo>, groups: Vec<Group>, limit: Option<usize>) -> Self {
         Self {
             cells: vec![vec![Cell::default(); models.len()]; tasks.len()],
-            verdicts: vec![Vec::new(); tasks.len()],
+            bests: tasks.iter().map(|_| Vec::new()).collect(),
             broken: vec![None; tasks.len()],
-            refused: vec![None; models.len()],
+            states: vec![State::Waiting; models.len()],
+            reports: vec![None; models.len()],
             models,
             tasks,
             groups,
             limit,
-            stage: Stage::Starting,
-            reports: Vec::new(),
-            began: Date::now(),
+            crew: None,
+            is_cancelled: false,
+            began: 0.0,
             seconds: 0.0,
         }
     }
 
-    pub fn is_going(&self) -> bool {
-        matches!(self.stage, Stage::Starting | Stage::Loading(_) | Stage::Asking)
+    /// Asks the models, a job each. `hear` gets what workers say, with their numbers.
+    pub fn begin(&mut self, jobs: Vec<Job>, hear: Callback<(u32, Said)>) {
+        self.began = Date::now();
+        self.crew = Some(Crew::call(jobs, hear));
     }
 
-    /// Takes in what the worker says of its work.
-    pub fn hear(&mut self, said: Said) {
+    pub fn is_going(&self) -> bool {
+        self.crew.is_some()
+    }
+
+    /// Models that wait for others to be done.
+    pub fn waiting(&self) -> usize {
+        self.crew.as_ref().map_or(0, Crew::waiting)
+    }
+
+    /// Ends all workers. What was answered stays.
+    pub fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.crew = None;
+        self.seconds = (Date::now() - self.began) / 1000.0;
+    }
+
+    /// Takes in what a worker says of its work; whether the worker is still one of this evaluation.
+    pub fn hear(&mut self, number: u32, said: Said) -> bool {
+        let Some(model) = self.crew.as_ref().and_then(|crew| crew.place(number)) else { return false };
+        self.take_in(model, said);
+        if let Some(crew) = self.crew.as_mut().filter(|_| self.states[model].is_over()) {
+            crew.end(model);
+            if crew.is_over() {
+                self.finish();
+            }
+        }
+        true
+    }
+
+    /// Takes in what is said of a model.
+    fn take_in(&mut self, model: usize, said: Said) {
         match said {
-            Said::Loading { model } => self.stage = Stage::Loading(model),
-            Said::Refused { model, why } => self.refused[model] = Some(why),
+            Said::Loading => self.states[model] = State::Loading,
+            Said::Refused(why) => {
+                self.states[model] = State::Refused(why);
+                // It is no longer one of those that are compared.
+                for task in 0..self.tasks.len() {
+                    self.judge(task);
+                }
+            }
             Said::Broken { task, why } => self.broken[task] = Some(why),
-            Said::Answered { model, task, records, results } => {
-                self.stage = Stage::Asking;
+            Said::Answered { task, records, results, is_round } => {
+                self.states[model] = State::Asking;
                 let cell = &mut self.cells[task][model];
                 cell.records.extend(records);
                 cell.results = Some(results);
+                if is_round {
+                    cell.compared = cell.records.len();
+                    self.judge(task);
+                }
             }
-            Said::Judged { task, verdicts } => self.verdicts[task] = verdicts,
-            Said::Tasks(_) | Said::Finished { .. } | Said::Reply { .. } | Said::Died(_) => {}
+            Said::Finished { report } => {
+                self.states[model] = State::Done;
+                self.reports[model] = report;
+            }
+            Said::Died(why) => self.states[model] = State::Died(why),
+            Said::Tasks(_) | Said::Reply { .. } => {}
         }
+    }
+
+    /// Finds the best of the models that have answered a round of a task, or more. Not at every answer: each model is compared with each.
+    fn judge(&mut self, task: usize) {
+        let answered = self.cells[task].iter().zip(&self.states).enumerate();
+        let (models, records): (Vec<usize>, Vec<&[Record]>) = answered
+            .filter(|(_, (cell, state))| cell.compared > 0 && !matches!(state, State::Refused(_)))
+            .map(|(model, (cell, _))| (model, &cell.records[..cell.compared]))
+            .unzip();
+        let found = |measured: &Measured| {
+            // Metrics that are no sums over questions have none.
+            let place = best(&records, Metric::named(&measured.metric)?, &measured.filter).ok()??;
+            let Measured { metric, filter, .. } = measured.clone();
+            Some(Best { metric, filter, model: models[place] })
+        };
+        self.bests[task] = self.measures(task).into_iter().filter_map(found).collect();
     }
 
     /// Questions of a task to each model.
@@ -96,13 +203,18 @@ impl Run {
         self.limit.map_or(all, |limit| limit.min(all))
     }
 
-    /// Questions answered, and in all, of the models and tasks that go on.
+    /// Questions answered, and in all, of the models and tasks that go on. A model whose worker died has answered what it will.
     pub fn answered(&self) -> (usize, usize) {
         let (mut done, mut all) = (0, 0);
         for (task, cells) in self.cells.iter().enumerate().filter(|(task, _)| self.broken[*task].is_none()) {
-            for (cell, _) in cells.iter().zip(&self.refused).filter(|(_, refused)| refused.is_none()) {
-                done += cell.records.len();
-                all += self.questions(task);
+            for (cell, state) in cells.iter().zip(&self.states) {
+                let answered = cell.records.len();
+                match state {
+                    State::Refused(_) => continue,
+                    State::Died(_) => all += answered,
+                    _ => all += self.questions(task),
+                }
+                done += answered;
             }
         }
         (done, all)
@@ -122,17 +234,19 @@ impl Run {
         group.results(&own, &self.groups)
     }
 
-    /// How the models compare on a task by a metric, if they do.
-    pub fn verdict(&self, task: usize, measured: &Measured) -> Option<&Verdict> {
-        let is_it = |verdict: &&Verdict| verdict.metric == measured.metric && verdict.filter == measured.filter;
-        self.verdicts[task].iter().find(is_it)
+    /// The best model on a task by a metric, if there is one.
+    pub fn best(&self, task: usize, measured: &Measured) -> Option<usize> {
+        let is_it = |best: &&Best| best.metric == measured.metric && best.filter == measured.filter;
+        self.bests[task].iter().find(is_it).map(|best| best.model)
     }
 
-    /// Documents that `one` won and lost against `other`, by the task's first metric that can be compared.
-    pub fn won_and_lost(&self, task: usize, one: usize, other: usize) -> Option<(&[usize], &[usize])> {
-        let verdict = self.verdicts[task].first()?;
-        let is_it = |pair: &&Pair| (pair.one, pair.other) == (one, other) || (pair.other, pair.one) == (one, other);
-        let pair = verdict.pairs.iter().find(is_it)?;
-        Some(if pair.one == one { (&pair.won, &pair.lost) } else { (&pair.lost, &pair.won) })
+    /// One model against another on a task, by its first metric that can be compared.
+    pub fn compared(&self, task: usize, one: usize, other: usize) -> Option<Paired> {
+        if one == other {
+            return None;
+        }
+        let [one, other] = [one, other].map(|model| &self.cells[task][model].records);
+        let found = |measured: &Measured| paired(one, other, Metric::named(&measured.metric)?, &measured.filter).ok();
+        self.measures(task).into_iter().find_map(found).filter(|found| found.questions > 0)
     }
 }

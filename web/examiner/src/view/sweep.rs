@@ -7,7 +7,7 @@ mod words;
 
 use std::collections::BTreeMap;
 
-use js_sys::{Array, Date, Function};
+use js_sys::{Array, Function};
 use merge_studio::recipe::{self, Recipe, Severity};
 use merge_studio::{method, plan};
 use merge_studio_web::ui::{field, progress};
@@ -17,9 +17,9 @@ use yew::html::Scope;
 use yew::prelude::*;
 
 use super::Given;
-use super::examiner::Examiner;
-use super::run::{Run, Stage};
-use crate::protocol::{Batches, EvaluateOrder, MergeOrder, Order, Said, TaskInfo};
+use super::crew::Job;
+use super::run::{Asked, Run};
+use crate::protocol::{Candidate, MergeOrder, Said};
 use knob::{Knob, Now};
 
 /// Beside the view's own.
@@ -47,16 +47,6 @@ impl PageRecipe {
         }
         Some(Self { text: given.get(0).as_string()?, seed: u64::try_from(given.get(1)).ok()?, binding, set })
     }
-}
-
-/// What is asked, and how.
-#[derive(Clone, PartialEq)]
-pub struct Asked {
-    pub batches: Batches,
-    pub files: Array,
-    /// Batch, place among the batch's tasks, and the task.
-    pub tasks: Vec<(usize, usize, TaskInfo)>,
-    pub limit: Option<usize>,
 }
 
 /// Properties of [`Sweep`].
@@ -90,7 +80,8 @@ pub enum Msg {
     Points(usize),
     Start,
     Cancel,
-    Heard(Said),
+    /// A worker, by its number.
+    Heard(u32, Said),
     /// This point is to be the recipe.
     Use(usize),
     /// What the recipe was before is to be it again.
@@ -107,8 +98,6 @@ pub struct Swept {
     began_with: String,
     /// Models are the points.
     run: Run,
-    /// The point that was heard of last.
-    at: usize,
     /// The point that is the recipe now.
     used: Option<usize>,
     /// The recipe before points were used, one after another.
@@ -124,8 +113,6 @@ pub struct Sweep {
     from: Option<f64>,
     to: Option<f64>,
     points: usize,
-    /// It is there while there is something to ask.
-    examiner: Option<Examiner>,
     swept: Option<Swept>,
 }
 
@@ -134,7 +121,7 @@ impl Component for Sweep {
     type Properties = Props;
 
     fn create(ctx: &Context<Self>) -> Self {
-        Self { recipe: read(ctx.props()), vary: None, from: None, to: None, points: 5, examiner: None, swept: None }
+        Self { recipe: read(ctx.props()), vary: None, from: None, to: None, points: 5, swept: None }
     }
 
     fn changed(&mut self, ctx: &Context<Self>, old: &Props) -> bool {
@@ -155,15 +142,19 @@ impl Component for Sweep {
             Msg::To(to) => self.to = Some(to),
             Msg::Points(points) => self.points = points,
             Msg::Start => self.start(ctx),
-            Msg::Cancel => self.finish(ctx, Stage::Cancelled),
-            Msg::Heard(Said::Died(why)) => self.finish(ctx, Stage::Died(why)),
-            Msg::Heard(Said::Finished { .. }) => self.finish(ctx, Stage::Done),
-            Msg::Heard(said) => {
+            Msg::Cancel => {
                 if let Some(swept) = &mut self.swept {
-                    if let Said::Loading { model } | Said::Answered { model, .. } = said {
-                        swept.at = model;
-                    }
-                    swept.run.hear(said);
+                    swept.run.cancel();
+                    ctx.props().ongoing.emit(false);
+                }
+            }
+            Msg::Heard(worker, said) => {
+                let Some(swept) = self.swept.as_mut() else { return false };
+                if !swept.run.hear(worker, said) {
+                    return false;
+                }
+                if !swept.run.is_going() {
+                    ctx.props().ongoing.emit(false);
                 }
             }
             Msg::Use(at) => {
@@ -241,6 +232,10 @@ fn read(props: &Props) -> Result<(Recipe, Vec<Knob>), Missing> {
 }
 
 impl Sweep {
+    fn is_going(&self) -> bool {
+        self.swept.as_ref().is_some_and(|swept| swept.run.is_going())
+    }
+
     fn knob<'a>(&self, knobs: &'a [Knob]) -> Option<&'a Knob> {
         let is_it = |knob: &&Knob| self.vary.as_ref() == Some(&words::knob(knob));
         knobs.iter().find(is_it).or(knobs.first())
@@ -253,10 +248,10 @@ impl Sweep {
 
     fn setup(&self, recipe: &Recipe, knobs: &[Knob], asked: &Asked, link: &Scope<Self>) -> Html {
         let Some(knob) = self.knob(knobs) else { return html! {} };
-        let going = self.examiner.is_some();
+        let going = self.is_going();
         let (from, to) = self.range(knob);
         let values = knob::values(from, to, self.points);
-        let tasks: Vec<String> = asked.tasks.iter().map(|(.., task)| task.name.clone()).collect();
+        let tasks: Vec<String> = asked.tasks.iter().map(|task| task.name.clone()).collect();
         let now = knob.now(recipe);
         let points = link.callback(|points: f64| Msg::Points(points as usize));
         html! {
@@ -279,7 +274,7 @@ impl Sweep {
                     { number("sweep-points", words::POINTS, self.points as f64, Some(POINTS), going, &points) }
                 </div>
                 if from < to {
-                    <p class="aside">{ words::plan(&values, &tasks, asked.limit) }</p>
+                    <p class="aside">{ words::plan(&values, &tasks, asked.questions.limit) }</p>
                 } else {
                     <p class="note is-error" role="alert">{ words::NO_RANGE }</p>
                 }
@@ -297,8 +292,8 @@ impl Sweep {
 
     fn status(&self, swept: &Swept) -> String {
         match swept.used {
-            Some(at) if self.examiner.is_none() => words::used(&swept.run.models[at]),
-            _ => words::stage(swept),
+            Some(at) if !self.is_going() => words::used(&swept.run.models[at]),
+            _ => words::stage(&swept.run),
         }
     }
 
@@ -316,7 +311,7 @@ impl Sweep {
         let (done, all) = swept.run.answered();
         html! {
             <>
-                if self.examiner.is_some() {
+                if self.is_going() {
                     <div class="progress">
                         { progress::bar(words::PROGRESS, done as f64 / all.max(1) as f64 * 100.0, &super::words::answered(done, all)) }
                         <p class="progress-numbers"><span>{ super::words::answered(done, all) }</span></p>
@@ -356,40 +351,21 @@ impl Sweep {
             binding.insert(name, at);
         }
         let used: Vec<&Given> = used.into_iter().filter_map(|at| models.get(at)).collect();
-        let order = EvaluateOrder {
-            batches: asked.batches.clone(),
-            models: used.iter().map(|model| model.files.clone()).collect(),
-            tasks: asked.tasks.iter().map(|(batch, at, _)| (*batch, *at)).collect(),
-            limit: asked.limit,
-        };
-        let recipes = points.iter().cloned().zip(texts.iter().cloned()).collect();
-        let merges = MergeOrder { recipes, binding, seed: page.seed };
+        let inputs: Vec<_> = used.iter().map(|model| model.files.clone()).collect();
         let blobs: Array = used.iter().map(|model| &model.blobs).collect();
-        let beside = Array::of2(&asked.files, &blobs);
-        let tasks = asked.tasks.iter().map(|(.., task)| task.clone()).collect();
-        self.swept = Some(Swept {
-            knob: knob.clone(),
-            values,
-            texts,
-            began_with: page.text.clone(),
-            run: Run::new(points, tasks, Vec::new(), asked.limit),
-            at: 0,
-            used: None,
-            before: None,
-        });
-        let hear = ctx.link().callback(Msg::Heard);
+        // A merge is about as large as what it is made of.
+        let bytes = used.first().map_or(0, |model| model.memory());
+        let job = |(name, recipe): (&String, &String)| -> Job {
+            let (name, recipe, inputs, binding) = (name.clone(), recipe.clone(), inputs.clone(), binding.clone());
+            let merge = MergeOrder { name, recipe, inputs, binding, seed: page.seed };
+            asked.of(Candidate::Merge(merge), &blobs, bytes)
+        };
+        let jobs = points.iter().zip(&texts).map(job).collect();
+        let mut run = Run::new(points, asked.tasks.clone(), Vec::new(), asked.questions.limit);
         ongoing.emit(true);
-        self.examiner = Some(Examiner::call(Order::Sweep(order, merges), beside.into(), hear));
-    }
-
-    fn finish(&mut self, ctx: &Context<Self>, stage: Stage) {
-        // With it its memory goes.
-        self.examiner = None;
-        ctx.props().ongoing.emit(false);
-        if let Some(swept) = &mut self.swept {
-            swept.run.stage = stage;
-            swept.run.seconds = (Date::now() - swept.run.began) / 1000.0;
-        }
+        run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
+        let began_with = page.text.clone();
+        self.swept = Some(Swept { knob: knob.clone(), values, texts, began_with, run, used: None, before: None });
     }
 }
 

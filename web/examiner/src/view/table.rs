@@ -5,15 +5,13 @@ use yew::html::Scope;
 use yew::prelude::*;
 
 use super::questions::Shown;
-use super::run::Run;
+use super::run::{Run, State};
 use super::{Msg, View, words};
 
 /// The table, and below it what could not be evaluated.
 pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
     let rows = (0..run.tasks.len()).map(|task| rows(run, task, shown, link));
     let groups = run.groups.iter().map(|group| group_row(run, group));
-    let refused = run.models.iter().zip(&run.refused).filter_map(|(model, why)| Some((model, why.as_ref()?)));
-    let broken = run.tasks.iter().zip(&run.broken).filter_map(|(task, why)| Some((task, why.as_ref()?)));
     html! {
         <>
             <div class="scroll" tabindex="0" role="group" aria-labelledby="results-title">
@@ -27,10 +25,21 @@ pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
                 </table>
             </div>
             <p class="aside">{ words::LEGEND }</p>
-            { for refused.map(|(model, why)| html! { <p class="note is-error" role="alert">{ words::refused(model, why) }</p> }) }
-            { for broken.map(|(task, why)| html! { <p class="note is-error" role="alert">{ words::broken(&task.name, why) }</p> }) }
+            { trouble(run) }
         </>
     }
+}
+
+/// What could not be evaluated, or not to its end.
+pub fn trouble(run: &Run) -> Html {
+    let models = run.models.iter().zip(&run.states).filter_map(|(model, state)| match state {
+        State::Refused(why) => Some(words::refused(model, why)),
+        State::Died(why) => Some(words::died(model, why)),
+        State::Waiting | State::Loading | State::Asking | State::Done => None,
+    });
+    let tasks = run.tasks.iter().zip(&run.broken);
+    let tasks = tasks.filter_map(|(task, why)| Some(words::broken(&task.name, why.as_ref()?)));
+    html! { <>{ for models.chain(tasks).map(|words| html! { <p class="note is-error" role="alert">{ words }</p> }) }</> }
 }
 
 /// A row a metric; before anything is answered, one.
@@ -47,7 +56,7 @@ fn rows(run: &Run, task: usize, shown: Option<&Shown>, link: &Scope<View>) -> Ht
     }
     let is_shown = shown.is_some_and(|shown| shown.task == task);
     let row = |(at, measured): (usize, &&Measured)| {
-        let best = run.verdict(task, measured).and_then(|verdict| verdict.best);
+        let best = run.best(task, measured);
         html! {
             <tr key={format!("{name} {at}")}>
                 <th scope="row">

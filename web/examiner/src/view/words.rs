@@ -7,7 +7,7 @@ use merge_studio_web::ui::numbers;
 use merge_studio_web::ui::words::{count, sentence};
 
 use super::questions::Which;
-use super::run::{Run, Stage};
+use super::run::{Run, State};
 use crate::protocol::{Refusal, TaskInfo};
 
 /// The region.
@@ -83,18 +83,27 @@ pub fn no_demo(file: &str) -> String {
 }
 
 /// The status line: it changes only when the moment does.
-pub fn stage(run: &Run, stage: &Stage) -> String {
-    match stage {
-        Stage::Starting => "Starting …".to_owned(),
-        Stage::Loading(model) => format!("{} is being read …", run.models[*model]),
-        Stage::Asking => "Questions are being asked …".to_owned(),
-        Stage::Done if run.answered().1 == 0 => "Nothing could be evaluated.".to_owned(),
-        Stage::Done => format!("Evaluated in {}.", numbers::seconds(run.seconds)),
-        Stage::Cancelled => "Cancelled. What was answered so far stays below.".to_owned(),
-        Stage::Died(why) => format!(
-            "What evaluates models ran out of memory or died ({why}). What was answered so far stays below. Choose fewer or smaller models, \
-             or close other tabs, then start again."
-        ),
+pub fn stage(run: &Run) -> String {
+    if run.is_cancelled {
+        return "Cancelled. What was answered so far stays below.".to_owned();
+    }
+    let (done, all) = run.answered();
+    if !run.is_going() && all == 0 {
+        "Nothing could be evaluated.".to_owned()
+    } else if !run.is_going() {
+        format!("Evaluated in {}.", numbers::seconds(run.seconds))
+    } else if run.states.iter().all(|state| *state == State::Waiting) {
+        "Starting …".to_owned()
+    } else if done == 0 {
+        "Models are being read …".to_owned()
+    } else {
+        match run.waiting() {
+            0 => "Questions are being asked …".to_owned(),
+            waiting => {
+                let who = count(waiting as u64, "model waits for its turn", "models wait for their turn");
+                format!("Questions are being asked; {who} …")
+            }
+        }
     }
 }
 
@@ -141,6 +150,14 @@ pub fn refused(model: &str, why: &Refusal) -> String {
         ),
         Refusal::Words(why) => format!("{model} cannot be evaluated: {}", sentence(why)),
     }
+}
+
+/// Why a model has not all of its results.
+pub fn died(model: &str, why: &str) -> String {
+    format!(
+        "{model} stopped: what evaluated it ran out of memory or died ({why}). What it answered so far stays. Choose fewer or \
+         smaller models, or close other tabs, then start again."
+    )
 }
 
 /// Why a task stopped.

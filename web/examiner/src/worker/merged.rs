@@ -18,7 +18,7 @@ use merge_studio::recipe::{self, Severity};
 use merge_studio::run::{self, Limits};
 use merge_studio_eval::model::{RawTensor, SourceError, Weights};
 
-/// What recipes merge, opened once for all of them.
+/// What recipes merge.
 pub struct Inputs<S> {
     folders: Vec<Folder<S>>,
     models: Vec<Model>,

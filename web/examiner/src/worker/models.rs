@@ -23,7 +23,7 @@ pub enum Origin {
 
 impl Origin {
     /// What the model will take.
-    pub fn foresee(&self) -> Result<Memory, Refusal> {
+    fn foresee(&self) -> Result<Memory, Refusal> {
         let (read, room): (&Read<'_>, u64) = match self {
             Self::Folder(folder) if folder.files.contains_key("adapter_config.json") => return Err(Refusal::Adapter),
             Self::Folder(folder) => (&|path| file(folder, path), 0),
@@ -133,26 +133,6 @@ impl Texts {
 /// What a model's own error means to the view.
 pub fn refused(error: &Error) -> Refusal {
     Refusal::Words(error.to_string())
-}
-
-/// Room for several models at once.
-#[derive(Default)]
-pub struct Room {
-    models: u64,
-    loading: u64,
-}
-
-impl Room {
-    /// One more.
-    pub fn add(&mut self, memory: &Memory) {
-        self.models += memory.weights + memory.cache + memory.working;
-        self.loading = self.loading.max(memory.largest_tensor);
-    }
-
-    /// Whether the browser gives it.
-    pub fn is_there(&self) -> bool {
-        is_there(self.models + self.loading)
-    }
 }
 
 /// Whether the browser gives so many bytes. They are taken and given back: the program keeps them for what comes next.

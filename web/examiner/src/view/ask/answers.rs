@@ -3,6 +3,7 @@
 use yew::prelude::*;
 
 use crate::protocol::{End, Refusal, Reply};
+use crate::view::crew::Turn;
 use crate::view::words::{self, ask};
 
 /// How far an answer is.
@@ -70,12 +71,16 @@ impl Answer {
     }
 
     pub fn is_going(&self) -> bool {
-        self.is_at_work() || self.stage == Stage::Waiting
+        self.turn() != Turn::Over
     }
 
     /// Whether its worker is at it.
-    pub fn is_at_work(&self) -> bool {
-        matches!(self.stage, Stage::Starting | Stage::Loading) || self.is_loaded()
+    pub fn turn(&self) -> Turn {
+        match self.stage {
+            Stage::Waiting => Turn::Waits,
+            Stage::Starting | Stage::Loading | Stage::Reading | Stage::Writing => Turn::AtWork,
+            Stage::Ended(_) | Stage::Cancelled | Stage::Refused(_) | Stage::Died(_) => Turn::Over,
+        }
     }
 
     /// Whether its worker has the model, and is at it.
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn pieces_come_behind_each_other_and_stay_when_it_is_cancelled() {
         let mut answer = Answer::default();
-        assert!(answer.is_going() && !answer.is_at_work());
+        assert!(answer.is_going() && answer.turn() == Turn::Waits);
         answer.hear(Reply::Reading { is_chat: true });
         answer.hear(Reply::Wrote { text: "one ".into(), tokens: 1 });
         answer.hear(Reply::Wrote { text: "two".into(), tokens: 2 });

@@ -4,6 +4,7 @@ use merge_studio_eval::task::Measured;
 use yew::prelude::*;
 
 use super::{Swept, words};
+use crate::view::table::trouble;
 use crate::view::words as all;
 
 /// The table, and below it what could not be merged or asked.
@@ -12,8 +13,6 @@ pub fn table(swept: &Swept, now: Option<f64>) -> Html {
     let columns: Vec<(usize, &Measured)> = (0..run.tasks.len())
         .flat_map(|task| run.measures(task).into_iter().map(move |measured| (task, measured)))
         .collect();
-    let refused = run.models.iter().zip(&run.refused).filter_map(|(point, why)| Some((point, why.as_ref()?)));
-    let broken = run.tasks.iter().zip(&run.broken).filter_map(|(task, why)| Some((task, why.as_ref()?)));
     html! {
         <>
             <div class="scroll" tabindex="0" role="group" aria-labelledby="sweep-results">
@@ -41,8 +40,7 @@ pub fn table(swept: &Swept, now: Option<f64>) -> Html {
                 </table>
             </div>
             <p class="aside">{ words::LEGEND }</p>
-            { for refused.map(|(point, why)| html! { <p class="note is-error" role="alert">{ all::refused(point, why) }</p> }) }
-            { for broken.map(|(task, why)| html! { <p class="note is-error" role="alert">{ all::broken(&task.name, why) }</p> }) }
+            { trouble(run) }
         </>
     }
 }
@@ -54,8 +52,7 @@ fn cell(swept: &Swept, at: usize, task: usize, measured: &Measured) -> Html {
         return html! { <td class="figure">{ words::NOTHING }</td> };
     };
     let (answered, questions) = (results.map_or(0, |results| results.answered), run.questions(task));
-    let verdict = run.verdict(task, measured).filter(|verdict| !verdict.pairs.is_empty());
-    let is_best = verdict.and_then(|verdict| verdict.best) == Some(at);
+    let is_best = run.best(task, measured) == Some(at);
     html! {
         <td class={classes!("figure", is_best.then_some("is-best"))}>
             <span class="value">{ all::figure(own.value) }</span>

@@ -3,9 +3,9 @@
 use merge_studio_web::ui::numbers;
 use merge_studio_web::ui::words::count;
 
+use super::Missing;
 use super::knob::{Knob, Now, Target};
-use super::{Missing, Swept};
-use crate::view::run::Stage;
+use crate::view::run::{Run, State};
 
 pub const REGION: &str = "Sweep";
 pub const WHAT: &str = "Which number does the recipe want? Vary one over a few values: each merge is made in memory and asked the tasks \
@@ -87,25 +87,20 @@ pub fn use_point(point: &str) -> String {
 }
 
 /// The status line: it changes only when the moment does.
-pub fn stage(swept: &Swept) -> String {
-    let point = || {
-        let at = swept.at;
-        format!("{}, {} of {}", swept.run.models[at], at + 1, swept.values.len())
-    };
-    match &swept.run.stage {
-        Stage::Starting => "Starting …".to_owned(),
-        Stage::Loading(_) => format!("Merging {} …", point()),
-        Stage::Asking => format!("Asking {} …", point()),
-        Stage::Done if swept.run.answered().1 == 0 => "Nothing could be evaluated.".to_owned(),
-        Stage::Done => format!(
-            "{} merged and asked in {}.",
-            count(swept.run.refused.iter().filter(|refused| refused.is_none()).count() as u64, "value", "values"),
-            numbers::seconds(swept.run.seconds)
-        ),
-        Stage::Cancelled => "Cancelled. What was found stays below.".to_owned(),
-        Stage::Died(why) => format!(
-            "What merges and asks ran out of memory or died ({why}). What was found stays below. Choose smaller models, or close other tabs."
-        ),
+pub fn stage(run: &Run) -> String {
+    let values = |number: usize| count(number as u64, "value", "values");
+    let of = |is_it: &dyn Fn(&State) -> bool| run.states.iter().filter(|state| is_it(state)).count();
+    if run.is_cancelled {
+        "Cancelled. What was found stays below.".to_owned()
+    } else if !run.is_going() {
+        match of(&|state| *state == State::Done) {
+            0 => "Nothing could be evaluated.".to_owned(),
+            done => format!("{} merged and asked in {}.", values(done), numbers::seconds(run.seconds)),
+        }
+    } else if of(&|state| *state != State::Waiting) == 0 {
+        "Starting …".to_owned()
+    } else {
+        format!("Merging and asking: {} of {} done …", of(&State::is_over), values(run.states.len()))
     }
 }
 

@@ -1,0 +1,53 @@
+/** What a browser tells of its machine, and its workers that evaluate models. */
+
+import type { Page } from "@playwright/test";
+
+interface Machine {
+  /** Processors, as far as the page is told. */
+  processors: number;
+  /** GiB of memory, as far as the page is told. */
+  memory?: number;
+  /** The worker whose order has these words dies after its first answers. */
+  dies?: string;
+}
+
+/** To be called before the page is opened. The answer tells how many workers evaluated at once at most. */
+export async function onMachine(page: Page, machine: Machine): Promise<() => Promise<number>> {
+  await page.addInitScript(({ processors, memory, dies }) => {
+    Object.defineProperty(navigator, "hardwareConcurrency", { value: processors });
+    if (memory !== undefined) Object.defineProperty(navigator, "deviceMemory", { value: memory });
+    const evaluating = new Set<Worker>();
+    const seen = window as unknown as { mostEvaluating: number };
+    seen.mostEvaluating = 0;
+    window.Worker = class extends Worker {
+      private isExaminer = false;
+
+      override postMessage(message: unknown[], ...rest: never[]): void {
+        const [first, beside] = message;
+        if (typeof first === "string") this.isExaminer = first.includes("examiner");
+        // An order has models' files beside it.
+        const isOrder = this.isExaminer && first instanceof Uint8Array && (beside as unknown[][])[1]!.length > 0;
+        if (isOrder) {
+          evaluating.add(this);
+          seen.mostEvaluating = Math.max(seen.mostEvaluating, evaluating.size);
+          if (dies !== undefined && new TextDecoder().decode(first).includes(dies)) {
+            // Its model is being read, then it answers.
+            let said = 0;
+            this.addEventListener("message", () => {
+              said += 1;
+              const death = new ErrorEvent("error", { message: "RuntimeError: memory access out of bounds" });
+              if (said === 2) setTimeout(() => this.dispatchEvent(death));
+            });
+          }
+        }
+        super.postMessage(message, ...rest);
+      }
+
+      override terminate(): void {
+        evaluating.delete(this);
+        super.terminate();
+      }
+    };
+  }, machine);
+  return () => page.evaluate(() => (window as unknown as { mostEvaluating: number }).mostEvaluating);
+}

@@ -226,6 +226,32 @@ test("as many models as there are processors are asked at once, and one whose wo
   for (const model of MODELS.slice(0, 4)) expect(zip.includes(`results_${model}.json`)).toBe(model !== "demo-reverse");
 });
 
+test("all models answer a sample before one answers more, be there one processor", async ({ page }) => {
+  const mostAtOnce = await onMachine(page, { processors: 1, memory: 8 });
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await evaluate.questions("200");
+  await page.evaluate(() => {
+    const seen: number[][] = ((window as unknown as { seen: number[][] }).seen = []);
+    const answered = (cell: Element) =>
+      cell.textContent === "–" ? 0 : parseInt(cell.querySelector(".so-far")?.textContent ?? "200", 10);
+    const look = () => {
+      const cells = document.querySelectorAll("#evaluate table[aria-labelledby=results-title] td");
+      if (cells.length > 0) seen.push([...cells].map(answered));
+    };
+    new MutationObserver(look).observe(document.getElementById("evaluate")!, { subtree: true, childList: true, characterData: true });
+  });
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in", { timeout: 100_000 });
+  expect(await mostAtOnce()).toBe(1);
+  const seen = await page.evaluate(() => (window as unknown as { seen: number[][] }).seen);
+  for (const [round, next] of [[20, 50], [50, 200]] as const) {
+    expect(seen.filter((answers) => Math.max(...answers) > round && Math.min(...answers) < round)).toEqual([]);
+    expect(seen.some((answers) => Math.max(...answers) > round && Math.min(...answers) < next)).toBe(true);
+  }
+  expect(seen.at(-1)).toEqual(Array(12).fill(200));
+});
+
 test("where memory is short models are asked after each other", async ({ page }) => {
   const mostAtOnce = await onMachine(page, { processors: 4, memory: 0.001 });
   const [, evaluate] = await demo(page);

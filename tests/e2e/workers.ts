@@ -21,6 +21,18 @@ export async function onMachine(page: Page, machine: Machine): Promise<() => Pro
     seen.mostEvaluating = 0;
     window.Worker = class extends Worker {
       private isExaminer = false;
+      private isEvaluating = false;
+      /** Messages without content: that it reads its model, and then each time that it rests until it gets another order. */
+      private short = 0;
+
+      constructor(...given: ConstructorParameters<typeof Worker>) {
+        super(...given);
+        // Before the page hears it, and orders something else.
+        this.addEventListener("message", ({ data }: MessageEvent) => {
+          const isShort = this.isEvaluating && data?.[0] instanceof Uint8Array && data[0].length === 1;
+          if (isShort && ++this.short > 1) evaluating.delete(this);
+        });
+      }
 
       override postMessage(message: unknown[], ...rest: never[]): void {
         const [first, beside] = message;
@@ -28,8 +40,7 @@ export async function onMachine(page: Page, machine: Machine): Promise<() => Pro
         // An order has models' files beside it.
         const isOrder = this.isExaminer && first instanceof Uint8Array && (beside as unknown[][])[1]!.length > 0;
         if (isOrder) {
-          evaluating.add(this);
-          seen.mostEvaluating = Math.max(seen.mostEvaluating, evaluating.size);
+          this.isEvaluating = true;
           if (dies !== undefined && new TextDecoder().decode(first).includes(dies)) {
             // Its model is being read, then it answers.
             let said = 0;
@@ -39,6 +50,10 @@ export async function onMachine(page: Page, machine: Machine): Promise<() => Pro
               if (said === 2) setTimeout(() => this.dispatchEvent(death));
             });
           }
+        }
+        if (this.isEvaluating && first instanceof Uint8Array) {
+          evaluating.add(this);
+          seen.mostEvaluating = Math.max(seen.mostEvaluating, evaluating.size);
         }
         super.postMessage(message, ...rest);
       }

@@ -16,6 +16,8 @@ pub enum Order {
     Read(Batches),
     /// Questions to a model.
     Evaluate(EvaluateOrder),
+    /// The next round of them.
+    GoOn,
     /// A prompt. It ends the answer to the one before.
     Ask(Prompt),
     /// Write no more.
@@ -30,6 +32,8 @@ pub type Batches = Vec<Vec<String>>;
 pub struct EvaluateOrder {
     pub questions: Questions,
     pub model: Candidate,
+    /// Whether it rests after each round until it is told to go on.
+    pub rests: bool,
 }
 
 /// What is asked.
@@ -78,6 +82,8 @@ pub enum Said {
     Tasks(Vec<OpenedBatch>),
     /// The model is being read.
     Loading,
+    /// A round is over, and the next has to be ordered.
+    Rested,
     /// The model cannot be evaluated. Nothing comes after it.
     Refused(Refusal),
     /// A task cannot go on: why.

@@ -379,7 +379,7 @@ impl View {
         let opened = self.batches.iter().filter_map(|batch| batch.opened.as_ref());
         let groups = opened.flat_map(|opened| &opened.groups).cloned().collect();
         let job = |model: &&Given| {
-            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory())
+            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory(), true)
         };
         let jobs = chosen.iter().map(job).collect();
         let mut run = Run::new(names, asked.tasks.clone(), groups, self.limit);

@@ -9,6 +9,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,9 +22,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use crate::protocol::{
-    Batches, Candidate, EvaluateOrder, Opened, OpenedBatch, Order, Questions, Refusal, Said, TaskInfo,
-};
+use crate::protocol::{Batches, Candidate, EvaluateOrder, Opened, OpenedBatch, Order, Refusal, Said, TaskInfo};
 use models::Origin;
 
 /// So many questions of every task are asked before more of any: a sample first, which then sharpens.
@@ -33,13 +32,20 @@ const REPORT_EVERY: f64 = 200.0;
 /// Questions that are asked together at most.
 const TOGETHER: usize = 32;
 
+/// What stays between orders.
+#[derive(Default)]
+struct Kept {
+    desk: answer::Desk,
+    examination: RefCell<Option<Examination>>,
+}
+
 /// Waits for orders.
 pub fn start() {
     std::panic::set_hook(Box::new(|info| tell(&Said::Died(info.to_string()))));
-    let desk = Rc::new(answer::Desk::default());
+    let kept = Rc::new(Kept::default());
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
         if let Some((order, files)) = wire::parse::<Order>(&event.data()) {
-            spawn_local(carry_out(order, files, desk.clone()));
+            spawn_local(carry_out(order, files, kept.clone()));
         }
     });
     wire::scope().set_onmessage(Some(on_message.into_js_value().unchecked_ref()));
@@ -50,19 +56,27 @@ fn tell(said: &Said) {
     wire::post(&wire::scope(), said, None, None);
 }
 
-async fn carry_out(order: Order, beside: JsValue, desk: Rc<answer::Desk>) {
+async fn carry_out(order: Order, beside: JsValue, kept: Rc<Kept>) {
     let beside: Array = beside.unchecked_into();
     let (batches, mut models) = (files(&beside, 0), files(&beside, 1));
     match order {
         Order::Read(names) => {
             tell(&Said::Tasks(open(&names, &batches).iter().map(tasks::Batch::opened).collect()));
         }
-        Order::Evaluate(EvaluateOrder { questions, model }) => {
-            let (name, origin) = origin(model, models);
-            evaluate(&questions, &batches, name, origin).await;
+        Order::Evaluate(order) => {
+            let mut examination = begin(order, &batches, models).await;
+            if let Some(examination) = &mut examination {
+                examination.go_on();
+            }
+            kept.examination.replace(examination);
         }
-        Order::Ask(prompt) => desk.take(prompt, models.pop().unwrap_or_default()).await,
-        Order::Stop => desk.stop(),
+        Order::GoOn => {
+            if let Some(examination) = &mut *kept.examination.borrow_mut() {
+                examination.go_on();
+            }
+        }
+        Order::Ask(prompt) => kept.desk.take(prompt, models.pop().unwrap_or_default()).await,
+        Order::Stop => kept.desk.stop(),
     }
 }
 
@@ -93,8 +107,10 @@ fn open(names: &Batches, files: &[Vec<Blob>]) -> Vec<tasks::Batch> {
     names.iter().zip(files).map(|(names, blobs)| tasks::open(names, blobs)).collect()
 }
 
-/// Asks a model.
-async fn evaluate(questions: &Questions, batches: &[Vec<Blob>], name: String, mut origin: Origin) {
+/// Reads the model; nothing where there is nothing to ask, or nobody.
+async fn begin(order: EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob>>) -> Option<Examination> {
+    let EvaluateOrder { questions, model, rests } = order;
+    let (name, mut origin) = origin(model, models);
     let mut batches = open(&questions.batches, batches);
     let groups: Vec<Group> = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.groups)).collect();
     let chosen = |&(batch, at): &(usize, usize)| batches.get(batch)?.tasks.get(at)?.task.as_ref().ok().cloned();
@@ -106,12 +122,16 @@ async fn evaluate(questions: &Questions, batches: &[Vec<Blob>], name: String, mu
     let evaluations: Vec<Option<Evaluation>> =
         questions.tasks.iter().filter_map(chosen).enumerate().map(begin).collect();
     if evaluations.iter().all(Option::is_none) {
-        return tell(&Said::Finished { report: None });
+        tell(&Said::Finished { report: None });
+        return None;
     }
     tell(&Said::Loading);
     match origin.load().await {
-        Ok(model) => Examination { model, evaluations }.run(&name, &groups),
-        Err(why) => tell(&Said::Refused(why)),
+        Ok(model) => Some(Examination { name, model, evaluations, groups, round: 0, rests }),
+        Err(why) => {
+            tell(&Said::Refused(why));
+            None
+        }
     }
 }
 
@@ -136,21 +156,36 @@ impl tasks::Given {
 
 /// A model and its answers.
 struct Examination {
+    name: String,
     model: Model,
     /// One a task that goes on.
     evaluations: Vec<Option<Evaluation>>,
+    groups: Vec<Group>,
+    /// The next of [`ROUNDS`].
+    round: usize,
+    /// After each round.
+    rests: bool,
 }
 
 impl Examination {
-    fn run(&mut self, name: &str, groups: &[Group]) {
-        for until in ROUNDS {
+    /// Asks the next round, or all of them.
+    fn go_on(&mut self) {
+        while let Some(&until) = ROUNDS.get(self.round).filter(|_| !self.is_over()) {
+            self.round += 1;
             for task in 0..self.evaluations.len() {
                 if let Err(why) = self.ask(task, until) {
                     return tell(&Said::Refused(why));
                 }
             }
+            if self.rests && !self.is_over() {
+                return tell(&Said::Rested);
+            }
         }
-        tell(&Said::Finished { report: self.report(name, groups) });
+        tell(&Said::Finished { report: self.report() });
+    }
+
+    fn is_over(&self) -> bool {
+        self.evaluations.iter().flatten().all(|one| one.records().len() == one.questions())
     }
 
     /// Asks a task's questions until so many are answered.
@@ -196,13 +231,13 @@ impl Examination {
         Ok(())
     }
 
-    fn report(&self, name: &str, groups: &[Group]) -> Option<String> {
+    fn report(&self) -> Option<String> {
         let answered: Vec<&Evaluation> =
             self.evaluations.iter().flatten().filter(|one| !one.records().is_empty()).collect();
         if answered.is_empty() {
             return None;
         }
-        let report = lm_eval_report(name, &answered, groups, Errors::FULL, false).ok()?;
+        let report = lm_eval_report(&self.name, &answered, &self.groups, Errors::FULL, false).ok()?;
         serde_json::to_string_pretty(&report).ok()
     }
 }

@@ -1,5 +1,6 @@
 //! Workers and orders that wait for them: as many are at work at once as the machine has room for.
 
+use js_sys::Array;
 use merge_studio_web::crew;
 use wasm_bindgen::JsValue;
 use yew::Callback;
@@ -35,24 +36,38 @@ impl Limits {
 pub enum Turn {
     Waits,
     AtWork,
+    /// After so many rounds.
+    Rests(usize),
     Over,
 }
 
-/// Who may begin now, by place. Each comes with the bytes that it takes. Nobody is overtaken, and one is always at work.
+/// Who may begin or go on now, by place. Each comes with the bytes that it takes, from when it begins until it is over.
+///
+/// First those begin that wait, as long as there is memory; then those go on that rest, the one with the fewest rounds first. Nobody
+/// is overtaken, and one is always at work.
 pub fn next(limits: Limits, queue: &[(Turn, u64)]) -> Vec<usize> {
-    let at_work = queue.iter().filter(|(turn, _)| *turn == Turn::AtWork);
-    let (mut workers, mut bytes) = at_work.fold((0, 0), |(workers, all), (_, bytes)| (workers + 1, all + bytes));
-    let waiting = queue.iter().enumerate().filter(|(_, (turn, _))| *turn == Turn::Waits);
-    let mut begin = Vec::new();
-    for (place, (_, more)) in waiting {
-        let has_room = workers < limits.workers && bytes + more <= limits.bytes;
-        if workers > 0 && !has_room {
+    let mut workers = queue.iter().filter(|(turn, _)| *turn == Turn::AtWork).count();
+    let holding = queue.iter().filter(|(turn, _)| matches!(turn, Turn::AtWork | Turn::Rests(_)));
+    let mut bytes: u64 = holding.map(|(_, bytes)| bytes).sum();
+    let mut now = Vec::new();
+    for (place, (_, more)) in queue.iter().enumerate().filter(|(_, (turn, _))| *turn == Turn::Waits) {
+        let is_first = bytes == 0 && workers == 0;
+        if !is_first && (workers >= limits.workers || bytes + more > limits.bytes) {
             break;
         }
         (workers, bytes) = (workers + 1, bytes + more);
-        begin.push(place);
+        now.push(place);
     }
-    begin
+    let rests = |(place, (turn, _)): (usize, &(Turn, u64))| match turn {
+        Turn::Rests(rounds) => Some((*rounds, place)),
+        _ => None,
+    };
+    let mut resting: Vec<(usize, usize)> = queue.iter().enumerate().filter_map(rests).collect();
+    resting.sort_unstable();
+    // Without a processor's number one is at work all the same.
+    let free = limits.workers.max(1).saturating_sub(workers);
+    now.extend(resting.into_iter().take(free).map(|(_, place)| place));
+    now
 }
 
 /// An order for a worker of its own.
@@ -66,7 +81,9 @@ pub struct Job {
 
 enum Seat {
     Waits(Job),
-    AtWork(Examiner, u64),
+    /// With the bytes that it takes, and the rounds that are over.
+    AtWork(Examiner, u64, usize),
+    Rests(Examiner, u64, usize),
     Over,
 }
 
@@ -88,12 +105,21 @@ impl Crew {
 
     /// Which job the worker of this number is at.
     pub fn place(&self, number: u32) -> Option<usize> {
-        self.seats.iter().position(|seat| matches!(seat, Seat::AtWork(worker, _) if worker.number() == number))
+        self.seats.iter().position(|seat| matches!(seat, Seat::AtWork(worker, ..) if worker.number() == number))
     }
 
     /// Ends a job's worker, whose memory others may have then.
     pub fn end(&mut self, place: usize) {
         self.seats[place] = Seat::Over;
+        self.go_on();
+    }
+
+    /// A job's worker has done a round: others may be before it with the next.
+    pub fn rest(&mut self, place: usize) {
+        self.seats[place] = match std::mem::replace(&mut self.seats[place], Seat::Over) {
+            Seat::AtWork(worker, bytes, rounds) => Seat::Rests(worker, bytes, rounds + 1),
+            other => other,
+        };
         self.go_on();
     }
 
@@ -109,10 +135,16 @@ impl Crew {
     fn go_on(&mut self) {
         let queue: Vec<(Turn, u64)> = self.seats.iter().map(Seat::turn).collect();
         for place in next(self.limits, &queue) {
-            if let Seat::Waits(job) = std::mem::replace(&mut self.seats[place], Seat::Over) {
-                let worker = Examiner::call(job.order, job.beside, self.hear.clone());
-                self.seats[place] = Seat::AtWork(worker, job.bytes);
-            }
+            self.seats[place] = match std::mem::replace(&mut self.seats[place], Seat::Over) {
+                Seat::Waits(job) => {
+                    Seat::AtWork(Examiner::call(job.order, job.beside, self.hear.clone()), job.bytes, 0)
+                }
+                Seat::Rests(worker, bytes, rounds) => {
+                    worker.order(&Order::GoOn, &Array::of2(&Array::new(), &Array::new()));
+                    Seat::AtWork(worker, bytes, rounds)
+                }
+                other => other,
+            };
         }
     }
 }
@@ -121,7 +153,8 @@ impl Seat {
     fn turn(&self) -> (Turn, u64) {
         match self {
             Self::Waits(job) => (Turn::Waits, job.bytes),
-            Self::AtWork(_, bytes) => (Turn::AtWork, *bytes),
+            Self::AtWork(_, bytes, _) => (Turn::AtWork, *bytes),
+            Self::Rests(_, bytes, rounds) => (Turn::Rests(*rounds), *bytes),
             Self::Over => (Turn::Over, 0),
         }
     }
@@ -129,7 +162,7 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
-    use super::Turn::{AtWork, Over, Waits};
+    use super::Turn::{AtWork, Over, Rests, Waits};
     use super::*;
 
     fn begin(workers: usize, bytes: u64, queue: &[(Turn, u64)]) -> Vec<usize> {
@@ -151,5 +184,20 @@ mod tests {
         assert_eq!(begin(8, 5, &[(Waits, 9), (Waits, 0)]), [0]);
         assert_eq!(begin(8, 5, &[(Over, 9), (Waits, 9)]), [1]);
         assert_eq!(begin(0, 0, &[(Waits, 1), (Waits, 0)]), [0], "a browser that tells nothing");
+    }
+
+    #[test]
+    fn all_give_a_sample_before_one_goes_on() {
+        assert_eq!(begin(2, 9, &[(Rests(1), 1), (AtWork, 1), (Waits, 1), (Waits, 1)]), [2]);
+        assert_eq!(begin(2, 9, &[(Rests(1), 1), (Rests(1), 1), (AtWork, 1)]), [0]);
+        assert_eq!(begin(2, 9, &[(Rests(2), 1), (Rests(1), 1), (Rests(1), 1)]), [1, 2]);
+        assert_eq!(begin(0, 9, &[(Rests(2), 1), (Rests(1), 1)]), [1]);
+    }
+
+    #[test]
+    fn those_that_rest_go_on_where_there_is_no_memory_for_those_that_wait() {
+        assert_eq!(begin(2, 5, &[(Rests(1), 3), (Rests(2), 1), (Waits, 3), (Waits, 1)]), [0, 1]);
+        assert_eq!(begin(2, 5, &[(Rests(1), 3), (AtWork, 1), (Waits, 1)]), [2]);
+        assert_eq!(begin(2, 1, &[(Rests(1), 9), (Over, 9), (Waits, 9)]), [0]);
     }
 }

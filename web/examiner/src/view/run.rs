@@ -21,9 +21,9 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// All of it to one model, of these models' files.
-    pub fn of(&self, model: Candidate, files: &Array, bytes: u64) -> Job {
-        let order = Order::Evaluate(EvaluateOrder { questions: self.questions.clone(), model });
+    /// All of it to one model, of these models' files; after each round it may rest.
+    pub fn of(&self, model: Candidate, files: &Array, bytes: u64, rests: bool) -> Job {
+        let order = Order::Evaluate(EvaluateOrder { questions: self.questions.clone(), model, rests });
         Job { order, beside: Array::of2(&self.files, files).into(), bytes }
     }
 }
@@ -140,6 +140,9 @@ impl Run {
     /// Takes in what a worker says of its work; whether the worker is still one of this evaluation.
     pub fn hear(&mut self, number: u32, said: Said) -> bool {
         let Some(model) = self.crew.as_ref().and_then(|crew| crew.place(number)) else { return false };
+        if let (Said::Rested, Some(crew)) = (&said, &mut self.crew) {
+            crew.rest(model);
+        }
         self.take_in(model, said);
         if let Some(crew) = self.crew.as_mut().filter(|_| self.states[model].is_over()) {
             crew.end(model);
@@ -177,7 +180,7 @@ impl Run {
                 self.reports[model] = report;
             }
             Said::Died(why) => self.states[model] = State::Died(why),
-            Said::Tasks(_) | Said::Reply { .. } => {}
+            Said::Tasks(_) | Said::Rested | Said::Reply { .. } => {}
         }
     }
 

@@ -47,7 +47,8 @@ export async function onMachine(page: Page, machine: Machine): Promise<() => Pro
             this.addEventListener("message", () => {
               said += 1;
               const death = new ErrorEvent("error", { message: "RuntimeError: memory access out of bounds" });
-              if (said === 2) setTimeout(() => this.dispatchEvent(death));
+              // At once: the worker may have answered everything before the page gets to something later.
+              if (said === 2) this.dispatchEvent(death);
             });
           }
         }

@@ -1,16 +1,18 @@
 //! The decoder: weights, and one pass over a batch of tokens.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::cache::Cache;
 use super::error::{Error, Result};
 use super::math;
+use super::matrix::Matrix;
 use super::ops::{self, NormWeights};
 use super::spec::{HeadNorm, Joined, Norm, NormKind, Spec, Up};
-use super::weights::{Reader, Weights};
+use super::weights::{Reader, Stored, Weights};
 
 /// The most tokens of one pass: enough that the products run at full speed.
 pub const PASS: usize = 512;
@@ -21,7 +23,7 @@ pub const ROOM: usize = 1 << 23;
 /// Tokens that pass through the decoder together, in slots of the cache from `start` on.
 pub struct Batch {
     pub tokens: Vec<u32>,
-    pub positions: Vec<usize>,
+    pub positions: Vec<u32>,
     pub start: usize,
     /// The slots that a token sees, itself included, in ascending order: those of what is before it in its text.
     pub visible: Vec<Vec<Range<usize>>>,
@@ -29,13 +31,13 @@ pub struct Batch {
 
 struct Linear {
     /// [out, in].
-    weight: Tensor,
+    weight: Arc<Matrix>,
     bias: Vec<f32>,
 }
 
 impl Linear {
     fn apply(&self, input: &Tensor) -> Result<Tensor> {
-        let output = input.matmul(&self.weight.t()?)?;
+        let output = self.weight.product(input)?;
         if !self.bias.is_empty() {
             ops::add_bias(&output, &self.bias)?;
         }
@@ -59,15 +61,18 @@ struct Block {
 
 pub struct Decoder {
     pub spec: Spec,
-    embedding: Tensor,
-    positions: Option<Tensor>,
+    embedding: Arc<Matrix>,
+    positions: Option<Matrix>,
     blocks: Vec<Block>,
     norm: NormWeights,
     head: Linear,
 }
 
-fn matrix(values: Vec<f32>, rows: usize, columns: usize) -> Result<Tensor> {
-    Ok(Tensor::from_vec(values, (rows, columns), &Device::Cpu)?)
+fn by_row(stored: &Stored, [rows, columns]: [usize; 2]) -> Result<Matrix> {
+    Matrix::build(rows, columns, |put| {
+        stored.rows(columns, put);
+        Ok(())
+    })
 }
 
 /// Loads what a specification names.
@@ -79,35 +84,38 @@ struct Loader<'a, 'b> {
 impl Loader<'_, '_> {
     /// Rows of several tensors, one after another.
     fn linear(&mut self, parts: &[(String, usize)], inputs: usize, bias: bool) -> Result<Linear> {
-        let outputs: usize = parts.iter().map(|(_, rows)| rows).sum();
-        let mut weight = Vec::new();
-        for (name, rows) in parts {
-            let name = format!("{name}.weight");
-            if self.spec.transposed {
-                let stored = self.reader.read(&name, &[inputs, *rows])?;
-                let start = weight.len();
-                weight.resize(start + stored.len(), 0.0);
-                for (row, values) in weight[start..].chunks_exact_mut(inputs).enumerate() {
-                    values.iter_mut().enumerate().for_each(|(column, value)| *value = stored[column * rows + row]);
+        let outputs = parts.iter().map(|(_, rows)| rows).sum();
+        let weight = Matrix::build(outputs, inputs, |put| {
+            for (name, rows) in parts {
+                let name = format!("{name}.weight");
+                if self.spec.transposed {
+                    let stored = self.reader.tensor(&name, &[inputs, *rows])?.values();
+                    let column = |column: usize| stored[column..].iter().step_by(*rows).copied().collect::<Vec<f32>>();
+                    (0..*rows).for_each(|row| put(&column(row)));
+                } else {
+                    self.reader.tensor(&name, &[*rows, inputs])?.rows(inputs, &mut *put);
                 }
-            } else {
-                self.reader.append(&name, &[*rows, inputs], &mut weight)?;
             }
-        }
+            Ok(())
+        })?;
+        Ok(Linear { weight: Arc::new(weight), bias: if bias { self.biases(parts)? } else { Vec::new() } })
+    }
+
+    fn biases(&mut self, parts: &[(String, usize)]) -> Result<Vec<f32>> {
         let mut biases = Vec::new();
-        for (name, rows) in parts.iter().filter(|_| bias) {
-            self.reader.append(&format!("{name}.bias"), &[*rows], &mut biases)?;
+        for (name, rows) in parts {
+            biases.extend(self.reader.tensor(&format!("{name}.bias"), &[*rows])?.values());
         }
-        Ok(Linear { weight: matrix(weight, outputs, inputs)?, bias: biases })
+        Ok(biases)
     }
 
     fn norm(&mut self, name: &str, norm: Norm, width: usize) -> Result<NormWeights> {
         let mut weights = NormWeights { norm, weight: Vec::new(), bias: Vec::new() };
         if norm.kind != NormKind::Plain {
-            weights.weight = self.reader.read(&format!("{name}.weight"), &[width])?;
+            weights.weight = self.reader.tensor(&format!("{name}.weight"), &[width])?.values();
         }
         match norm.kind {
-            NormKind::Layer => weights.bias = self.reader.read(&format!("{name}.bias"), &[width])?,
+            NormKind::Layer => weights.bias = self.reader.tensor(&format!("{name}.bias"), &[width])?.values(),
             NormKind::RmsOffset => weights.weight.iter_mut().for_each(|weight| *weight += 1.0),
             NormKind::Rms | NormKind::Plain => {}
         }
@@ -128,9 +136,14 @@ impl Loader<'_, '_> {
                 self.linear(&[(named(name), queries + 2 * keys)], spec.hidden, spec.projection_bias)
             }
             Joined::Heads(name) => {
-                let joined = self.linear(&[(named(name), 3 * queries)], spec.hidden, spec.projection_bias)?;
-                let weight = ops::look(&joined.weight, |values| by_part(values, spec, spec.hidden))?;
-                Ok(Linear { weight: matrix(weight, 3 * queries, spec.hidden)?, bias: by_part(&joined.bias, spec, 1) })
+                let joined = (named(name), 3 * queries);
+                let stored = self.reader.tensor(&format!("{}.weight", joined.0), &[joined.1, spec.hidden])?.values();
+                let weight = Matrix::build(joined.1, spec.hidden, |put| {
+                    by_part(&stored, spec, spec.hidden).chunks_exact(spec.hidden).for_each(put);
+                    Ok(())
+                })?;
+                let bias = if spec.projection_bias { by_part(&self.biases(&[joined])?, spec, 1) } else { Vec::new() };
+                Ok(Linear { weight: Arc::new(weight), bias })
             }
         }
     }
@@ -190,34 +203,34 @@ impl Decoder {
         reader.prefix(spec.names.prefix, &format!("{}.weight", spec.names.embedding))?;
         let mut loader = Loader { spec: &spec, reader };
         let names = &spec.names;
-        let matrix_shape = [spec.vocabulary, spec.hidden];
+        let shape = [spec.vocabulary, spec.hidden];
         let head_name = format!("{}.weight", names.head);
-        let embedding = match loader.reader.read(&format!("{}.weight", names.embedding), &matrix_shape) {
+        let embedding = match loader.reader.tensor(&format!("{}.weight", names.embedding), &shape) {
             // Tied weights may be stored as the head alone.
             Err(Error::TensorMissing(name)) if spec.tied => {
-                loader.reader.find(&head_name, &matrix_shape)?.ok_or(Error::TensorMissing(name))?
+                loader.reader.find(&head_name, &shape)?.ok_or(Error::TensorMissing(name))?
             }
             read => read?,
         };
-        let embedding = matrix(embedding, spec.vocabulary, spec.hidden)?;
+        let embedding = Arc::new(by_row(&embedding, shape)?);
         let positions = match names.positions {
             None => None,
             Some(name) => {
-                let values = loader.reader.read(&format!("{name}.weight"), &[spec.context, spec.hidden])?;
-                Some(matrix(values, spec.context, spec.hidden)?)
+                let shape = [spec.context, spec.hidden];
+                Some(by_row(&loader.reader.tensor(&format!("{name}.weight"), &shape)?, shape)?)
             }
         };
         let blocks = (0..spec.layers.len()).map(|index| loader.block(index)).collect::<Result<_>>()?;
         let norm = loader.norm(names.norm, spec.norm, spec.hidden)?;
         let weight = if spec.tied {
-            embedding.clone()
+            Arc::clone(&embedding)
         } else {
-            let values = loader.reader.find(&head_name, &matrix_shape)?;
-            matrix(values.ok_or(Error::TensorMissing(head_name))?, spec.vocabulary, spec.hidden)?
+            let stored = loader.reader.find(&head_name, &shape)?;
+            Arc::new(by_row(&stored.ok_or(Error::TensorMissing(head_name))?, shape)?)
         };
         let bias = if spec.head_bias {
             let name = format!("{}.bias", names.head);
-            loader.reader.find(&name, &[spec.vocabulary])?.ok_or(Error::TensorMissing(name))?
+            loader.reader.find(&name, &[spec.vocabulary])?.ok_or(Error::TensorMissing(name))?.values()
         } else {
             Vec::new()
         };
@@ -230,23 +243,14 @@ impl Decoder {
         if let Some(&token) = outside {
             return Err(Error::TokenOutside { token, vocabulary: spec.vocabulary });
         }
-        let mut rows = Vec::with_capacity(batch.tokens.len() * spec.hidden);
-        ops::look(&self.embedding, |embedding| {
-            for &token in &batch.tokens {
-                rows.extend(
-                    embedding[token as usize * spec.hidden..][..spec.hidden].iter().map(|v| v * spec.embedding_scale),
-                );
-            }
-        })?;
-        if let Some(positions) = &self.positions {
-            ops::look(positions, |positions| {
-                for (row, &position) in rows.chunks_exact_mut(spec.hidden).zip(&batch.positions) {
-                    let learned = &positions[position * spec.hidden..][..spec.hidden];
-                    row.iter_mut().zip(learned).for_each(|(value, learned)| *value += learned);
-                }
-            })?;
+        let rows = self.embedding.gather(&batch.tokens)?;
+        if spec.embedding_scale != 1.0 {
+            ops::change(&rows, |values| values.iter_mut().for_each(|value| *value *= spec.embedding_scale))?;
         }
-        matrix(rows, batch.tokens.len(), spec.hidden)
+        if let Some(positions) = &self.positions {
+            ops::add(&rows, &positions.gather(&batch.positions)?, 1.0)?;
+        }
+        Ok(rows)
     }
 
     /// Passes a batch through; gives what comes out of the last layer for the batch's tokens at `wanted`, normalised: [wanted, hidden].
@@ -423,7 +427,7 @@ struct Turns {
 }
 
 impl Turns {
-    fn new(rotary: &super::rotary::Rotary, positions: &[usize]) -> Self {
+    fn new(rotary: &super::rotary::Rotary, positions: &[u32]) -> Self {
         let angles = positions.iter().flat_map(|&position| {
             rotary.frequencies.iter().map(move |frequency| f64::from(position as f32 * frequency))
         });

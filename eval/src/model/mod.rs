@@ -14,6 +14,7 @@ mod families;
 mod fields;
 mod generate;
 mod math;
+mod matrix;
 mod ops;
 mod path;
 mod rotary;

@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
             self.wanted.push(wanted);
         }
         self.batch.visible.push(self.slots.clone());
-        self.batch.positions.push(self.tokens.len());
+        self.batch.positions.push(self.tokens.len() as u32);
         self.batch.tokens.push(token);
         self.tokens.push(token);
     }

@@ -46,54 +46,91 @@ impl<'a> Reader<'a> {
         self.weights.tensor(name).map_err(|source| Error::Weights { name: name.to_owned(), source })
     }
 
-    /// Appends the tensor's values to `values`.
-    pub fn append(&mut self, name: &str, shape: &[usize], values: &mut Vec<f32>) -> Result<()> {
+    /// The tensor of that name.
+    pub fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Stored> {
         let name = format!("{}{name}", self.prefix);
-        let tensor = self.raw(&name)?.ok_or_else(|| Error::TensorMissing(name.clone()))?;
-        widen(&name, &tensor, shape, values)
+        match self.find(&name, shape)? {
+            Some(tensor) => Ok(tensor),
+            None => Err(Error::TensorMissing(name)),
+        }
     }
 
-    pub fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let mut values = Vec::new();
-        self.append(name, shape, &mut values)?;
-        Ok(values)
-    }
-
-    /// As [`Self::read`], of a tensor that is outside of the decoder's prefix or may be missing.
-    pub fn find(&mut self, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
-        let Some(tensor) = self.raw(name)? else { return Ok(None) };
-        let mut values = Vec::new();
-        widen(name, &tensor, shape, &mut values)?;
-        Ok(Some(values))
+    /// As [`Self::tensor`], of one that is outside of the decoder's prefix or may be missing.
+    pub fn find(&mut self, name: &str, shape: &[usize]) -> Result<Option<Stored>> {
+        self.raw(name)?.map(|tensor| Stored::new(name, tensor, shape)).transpose()
     }
 }
 
-fn widen(name: &str, tensor: &RawTensor, shape: &[usize], values: &mut Vec<f32>) -> Result<()> {
-    if tensor.shape != shape {
-        return Err(Error::TensorShape {
-            name: name.to_owned(),
-            found: tensor.shape.clone(),
-            expected: shape.to_vec(),
-        });
+/// A tensor whose shape, type and number of bytes are as they should be.
+pub(super) struct Stored {
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    F64,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Kind {
+    /// Bytes of an element.
+    fn width(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
     }
-    let count: u64 = shape.iter().map(|size| *size as u64).product();
-    let width = match tensor.dtype.as_str() {
-        "F64" => 8,
-        "F32" => 4,
-        "F16" | "BF16" => 2,
-        found => return Err(Error::TensorType { name: name.to_owned(), found: found.to_owned() }),
-    };
-    if tensor.bytes.len() as u64 != count * width {
-        return Err(Error::TensorBytes { name: name.to_owned(), found: tensor.bytes.len(), expected: count * width });
+}
+
+impl Stored {
+    fn new(name: &str, tensor: RawTensor, shape: &[usize]) -> Result<Self> {
+        let name = || name.to_owned();
+        if tensor.shape != shape {
+            return Err(Error::TensorShape { name: name(), found: tensor.shape, expected: shape.to_vec() });
+        }
+        let kind = match tensor.dtype.as_str() {
+            "F64" => Kind::F64,
+            "F32" => Kind::F32,
+            "F16" => Kind::F16,
+            "BF16" => Kind::Bf16,
+            _ => return Err(Error::TensorType { name: name(), found: tensor.dtype }),
+        };
+        let expected = shape.iter().map(|size| *size as u64).product::<u64>() * kind.width() as u64;
+        if tensor.bytes.len() as u64 != expected {
+            return Err(Error::TensorBytes { name: name(), found: tensor.bytes.len(), expected });
+        }
+        Ok(Self { bytes: tensor.bytes, kind })
     }
-    values.reserve_exact(count as usize);
-    match tensor.dtype.as_str() {
-        "F64" => extend(values, &tensor.bytes, |bytes| f64::from_le_bytes(bytes) as f32),
-        "F32" => extend(values, &tensor.bytes, f32::from_le_bytes),
-        "F16" => extend(values, &tensor.bytes, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
-        _ => extend(values, &tensor.bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+
+    /// All elements, widened.
+    pub fn values(&self) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.bytes.len() / self.kind.width());
+        self.widen(&self.bytes, &mut values);
+        values
     }
-    Ok(())
+
+    /// Hands over rows of `columns` elements, one after another.
+    pub fn rows(&self, columns: usize, mut each: impl FnMut(&[f32])) {
+        let mut row = Vec::with_capacity(columns);
+        for bytes in self.bytes.chunks_exact(columns * self.kind.width()) {
+            row.clear();
+            self.widen(bytes, &mut row);
+            each(&row);
+        }
+    }
+
+    fn widen(&self, bytes: &[u8], values: &mut Vec<f32>) {
+        match self.kind {
+            Kind::F64 => extend(values, bytes, |bytes| f64::from_le_bytes(bytes) as f32),
+            Kind::F32 => extend(values, bytes, f32::from_le_bytes),
+            Kind::F16 => extend(values, bytes, |bytes| half::f16::from_le_bytes(bytes).to_f32()),
+            Kind::Bf16 => extend(values, bytes, |bytes| half::bf16::from_le_bytes(bytes).to_f32()),
+        }
+    }
 }
 
 fn extend<const WIDTH: usize>(values: &mut Vec<f32>, bytes: &[u8], widened: impl Fn([u8; WIDTH]) -> f32) {

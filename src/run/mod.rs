@@ -62,15 +62,18 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The most that one job holds at a time: raw inputs and one window of output, in bytes.
-    pub fn peak(&self, inputs: usize) -> u64 {
+    /// The most that a job of the plan holds at a time, in bytes: raw inputs, one window of output, and what putting its sources together takes.
+    pub fn peak(&self, plan: &Plan) -> u64 {
+        let raw = |job: &Job| job.sources.iter().map(|source| source.len).sum::<u64>() + job.len;
+        let largest = plan.jobs.iter().map(raw).max().unwrap_or(0);
+        let assembling = plan.jobs.iter().map(|job| self.assembling(job)).max().unwrap_or(0);
         let window = self.window as u64 * 8;
-        self.keep.max(window * inputs as u64) + window
+        largest.min(self.keep.max(window * plan.inputs.len() as u64) + window) + assembling
     }
 
     /// What a job holds besides if its sources are put together: five windows, or the tensor five times where that is less, and the
     /// lines of an adapter's change.
-    pub fn assembling(&self, job: &Job) -> u64 {
+    fn assembling(&self, job: &Job) -> u64 {
         let assemblies = || job.sources.iter().filter_map(|source| source.assembly.as_ref());
         let lines = assemblies().filter_map(|assembly| Some(assembly.change.as_ref()?.down.len)).sum::<u64>();
         let window = job.shape.iter().product::<u64>().min(self.window as u64);

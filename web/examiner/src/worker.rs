@@ -5,6 +5,7 @@ mod merged;
 #[cfg(test)]
 mod merged_tests;
 mod models;
+mod shelf;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use web_sys::{Blob, MessageEvent};
 
 use crate::protocol::{Batches, Candidate, EvaluateOrder, Opened, OpenedBatch, Order, Refusal, Said, TaskInfo};
 use models::Origin;
+use shelf::Shelf;
 
 /// So many questions of every task are asked before more of any: a sample first, which then sharpens.
 const ROUNDS: [usize; 4] = [20, 50, 200, usize::MAX];
@@ -82,13 +84,14 @@ async fn carry_out(order: Order, beside: JsValue, kept: Rc<Kept>) {
 
 /// A model's name, and where it comes from.
 fn origin(model: Candidate, mut files: Vec<Vec<Blob>>) -> (String, Origin) {
+    let shelf = Shelf::default();
     match model {
         Candidate::Folder(given) => {
-            let folder = models::folder(&given, files.pop().unwrap_or_default());
+            let folder = models::folder(&given, files.pop().unwrap_or_default(), &shelf);
             (given.name, Origin::Folder(folder))
         }
         Candidate::Merge(merge) => {
-            let folder = |(given, blobs)| models::readable(&models::folder(given, blobs));
+            let folder = |(given, blobs)| models::readable(&models::folder(given, blobs, &shelf));
             let inputs = merge.inputs.iter().zip(files).map(folder).collect();
             let planned =
                 merged::Inputs::open(inputs, merge.binding).and_then(|inputs| inputs.plan(&merge.recipe, merge.seed));

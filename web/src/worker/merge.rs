@@ -41,13 +41,9 @@ pub(super) fn limits(workers: u32, inputs: usize) -> Limits {
 /// An estimate of what `workers` workers allocate together at most, in bytes.
 pub(super) fn peak_memory(plan: &Plan, workers: u32) -> u64 {
     let limits = limits(workers, plan.inputs.len());
-    let raw = |job: &Job| job.sources.iter().map(|source| source.len).sum::<u64>() + job.len;
-    let largest = plan.jobs.iter().map(raw).max().unwrap_or(0);
-    let assembling = plan.jobs.iter().map(|job| limits.assembling(job)).max().unwrap_or(0);
     let coins = plan.jobs.iter().map(coins).max().unwrap_or(0);
     let total: u64 = plan.jobs.iter().map(|job| job.len).sum();
-    u64::from(workers) * (WORKER + largest.min(limits.peak(plan.inputs.len())) + assembling + coins)
-        + total.min(u64::from(workers) * IN_FLIGHT)
+    u64::from(workers) * (WORKER + limits.peak(plan) + coins) + total.min(u64::from(workers) * IN_FLIGHT)
 }
 
 /// What a worker remembers of the coins that a tensor draws, in bytes.

@@ -7,6 +7,7 @@ use merge_studio_eval::model::{Message, Model};
 use merge_studio_web::wire;
 use web_sys::Blob;
 
+use super::shelf::Shelf;
 use super::{models, tell};
 use crate::protocol::{End, Prompt, Refusal, Reply, Said};
 
@@ -55,7 +56,7 @@ impl Desk {
             model
         } else {
             say(Reply::Loading);
-            models::Origin::Folder(models::folder(&prompt.model, files)).load().await?
+            models::Origin::Folder(models::folder(&prompt.model, files, &Shelf::default())).load().await?
         };
         let written = self.write(&mut model, prompt, say).await;
         self.model.replace(Some(model));

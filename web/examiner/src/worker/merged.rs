@@ -18,6 +18,9 @@ use merge_studio::recipe::{self, Severity};
 use merge_studio::run::{self, Limits};
 use merge_studio_eval::model::{RawTensor, SourceError, Weights};
 
+/// Bytes of a tensor's inputs that are kept from pass to pass: to read them again takes longer than all the rest.
+const KEEP: u64 = 256 << 20;
+
 /// What recipes merge.
 pub struct Inputs<S> {
     folders: Vec<Folder<S>>,
@@ -73,7 +76,14 @@ impl<S: Source + Clone> Inputs<S> {
         };
         let sources = plan.inputs.iter().map(source).collect();
         let jobs = plan.jobs.iter().enumerate().map(|(at, job)| (job.name.clone(), at)).collect();
-        Ok(Merged { plan, sources, jobs, files, cpu: Cpu::default(), limits: Limits::default() })
+        Ok(Merged {
+            plan,
+            sources,
+            jobs,
+            files,
+            cpu: Cpu::default(),
+            limits: Limits { keep: KEEP, ..Limits::default() },
+        })
     }
 }
 
@@ -112,8 +122,12 @@ impl<S: Source> Merged<S> {
 
     /// Bytes that making a tensor takes at most, the tensor not counted.
     pub fn room(&self) -> u64 {
-        let assembling = self.plan.jobs.iter().map(|job| self.limits.assembling(job)).max().unwrap_or_default();
-        self.limits.peak(self.plan.inputs.len()) + assembling
+        self.limits.peak(&self.plan)
+    }
+
+    /// The inputs' weight files.
+    pub fn sources(&self) -> impl Iterator<Item = &S> {
+        self.sources.iter().flatten()
     }
 }
 

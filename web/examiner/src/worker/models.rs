@@ -1,11 +1,13 @@
 //! Models, read from their files or merged as they are read.
 
+use merge_studio::format::Source;
 use merge_studio::model::{self, Folder};
 use merge_studio_eval::model::{Error, Memory, Model, RawTensor, SourceError, TokenizerFiles, Weights, foresee};
 use merge_studio_web::io::WebFile;
 use web_sys::Blob;
 
-use super::merged::Merged;
+use super::merged::{Merged, now};
+use super::shelf::{self, Shelf, Shelved};
 use crate::protocol::{ModelFiles, Refusal};
 
 /// Tokens of the texts for which room is foreseen. Longer ones take more when they come.
@@ -13,12 +15,15 @@ const TOKENS: usize = 4096;
 /// Bytes that a program in a browser can have, less what is not the models'.
 const MOST: u64 = (4 << 30) - (256 << 20);
 
+/// A model's file.
+pub type File = Shelved<WebFile>;
+
 /// Where a model comes from. None of its weights is read before it is loaded.
 pub enum Origin {
     /// Its files; none where the browser cannot read one.
-    Folder(Folder<Option<WebFile>>),
+    Folder(Folder<Option<File>>),
     /// A merge that is not written, or why it cannot be planned.
-    Merge(Result<Box<Merged<WebFile>>, String>),
+    Merge(Result<Box<Merged<File>>, String>),
 }
 
 impl Origin {
@@ -26,8 +31,8 @@ impl Origin {
     fn foresee(&self) -> Result<Memory, Refusal> {
         let (read, room): (&Read<'_>, u64) = match self {
             Self::Folder(folder) if folder.files.contains_key("adapter_config.json") => return Err(Refusal::Adapter),
-            Self::Folder(folder) => (&|path| file(folder, path), 0),
-            Self::Merge(Ok(merged)) => (&|path| merged.file(path), merged.room()),
+            Self::Folder(folder) => (&|path| file(folder, path), shelf::room(folder.files.values().flatten())),
+            Self::Merge(Ok(merged)) => (&|path| merged.file(path), merged.room() + shelf::room(merged.sources())),
             Self::Merge(Err(why)) => return Err(Refusal::Words(why.clone())),
         };
         let memory = foresee(&needed(read, "config.json")?, TOKENS).map_err(|error| refused(&error))?;
@@ -61,13 +66,14 @@ impl Origin {
 }
 
 /// A model's files by their paths.
-pub fn folder(given: &ModelFiles, blobs: Vec<Blob>) -> Folder<Option<WebFile>> {
-    let files = given.paths.iter().cloned().zip(blobs.into_iter().map(|blob| WebFile::new(blob).ok())).collect();
+pub fn folder(given: &ModelFiles, blobs: Vec<Blob>, shelf: &Shelf) -> Folder<Option<File>> {
+    let file = |blob| WebFile::new(blob).ok().map(|file| shelf.keep(file));
+    let files = given.paths.iter().cloned().zip(blobs.into_iter().map(file)).collect();
     Folder { name: given.name.clone(), files }
 }
 
 /// Those that the browser can read.
-pub fn readable(folder: &Folder<Option<WebFile>>) -> Folder<WebFile> {
+pub fn readable(folder: &Folder<Option<File>>) -> Folder<File> {
     let files = folder.files.iter().filter_map(|(path, file)| Some((path.clone(), file.clone()?))).collect();
     Folder { name: folder.name.clone(), files }
 }
@@ -75,11 +81,11 @@ pub fn readable(folder: &Folder<Option<WebFile>>) -> Folder<WebFile> {
 /// A file beside the weights, by its path, if there is one.
 type Read<'a> = dyn Fn(&str) -> Result<Option<Vec<u8>>, SourceError> + 'a;
 
-fn file(folder: &Folder<Option<WebFile>>, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+fn file(folder: &Folder<Option<File>>, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
     let Some(file) = folder.files.get(path) else { return Ok(None) };
     let file = file.as_ref().ok_or("it cannot be read here")?;
-    let mut bytes = vec![0; file.blob().size() as usize];
-    file.read_now(0, &mut bytes)?;
+    let mut bytes = vec![0; file.len() as usize];
+    now(file.read(0, &mut bytes))??;
     Ok(Some(bytes))
 }
 
@@ -156,7 +162,7 @@ fn is_there(bytes: u64) -> bool {
 
 /// Tensors of a folder, each read when it is asked for.
 struct Tensors {
-    folder: Folder<WebFile>,
+    folder: Folder<File>,
     opened: model::Model,
 }
 
@@ -166,7 +172,7 @@ impl Weights for Tensors {
         let path = self.opened.weight_files.get(tensor.file).map_or("", |file| file.name.as_str());
         let file = self.folder.files.get(path).ok_or_else(|| format!("{path} is not there"))?;
         let mut bytes = vec![0; tensor.len as usize];
-        file.read_now(tensor.offset, &mut bytes)?;
+        now(file.read(tensor.offset, &mut bytes))??;
         Ok(Some(RawTensor {
             dtype: tensor.dtype.name().to_owned(),
             shape: tensor.shape.iter().map(|size| *size as usize).collect(),

@@ -166,11 +166,64 @@ fn a_task_file_finds_its_data_beside_it_and_a_public_task_is_given_its_own() {
 }
 
 #[test]
+fn files_are_found_from_the_file_that_names_them_and_data_also_from_where_the_program_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path().join("任务 of mine");
+    fs::create_dir_all(there.join("own")).unwrap();
+    let base = "dataset_path: json\ndataset_kwargs: {data_files: {test: some.jsonl}}\ntest_split: test\n\
+                doc_to_text: question\ndoc_to_target: answer\ngeneration_kwargs: {max_gen_toks: 8}\n";
+    for (file, text) in [
+        ("own/t.yaml", "include: ../middle_yaml\ntask: t\n"),
+        ("middle_yaml", "include: base_yaml\n"),
+        ("base_yaml", base),
+    ] {
+        fs::write(there.join(file), text).unwrap();
+    }
+    let run = || {
+        let words = ["eval", &demo("demo-base"), "--tasks", " 任务 of mine/own/t.yaml,, ", "--limit", "1", "--json"];
+        Command::new(PROGRAM).args(words).current_dir(folder.path()).output().unwrap()
+    };
+    let message = String::from_utf8(run().stderr).unwrap();
+    assert!(message.contains("base_yaml:2:") && message.contains("own/some.jsonl: No such file"), "{message}");
+    let document = "{\"question\": \"abc\", \"answer\": \"cba\"}\n";
+    // A name with white space beside it is the same, and between two commas there may be none.
+    for file in [folder.path().join("some.jsonl"), there.join("own/some.jsonl")] {
+        fs::write(&file, document).unwrap();
+        let output = run();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn targets_that_name_no_choice_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let documents = "{\"q\": \"one\", \"right\": \"a\"}\n{\"q\": \"two\", \"right\": \"c\"}\n";
+    fs::write(folder.path().join("d.jsonl"), documents).unwrap();
+    let task = folder.path().join("t.yaml");
+    let told = |target: &str| {
+        let text = "task: t\ndataset_path: json\ndataset_kwargs: {data_files: {test: d.jsonl}}\ntest_split: test\n\
+                    output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: [a, b]\ndoc_to_target: ";
+        fs::write(&task, format!("{text}{target}\n")).unwrap();
+        let output = run(&["eval", &demo("demo-base"), "--tasks", task.to_str().unwrap()]);
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(told("right").contains("of 2 questions 1 have a target that names none of their choices"));
+    assert!(told("rigth").contains("of 2 questions 2 have"));
+    assert!(!told("0").contains("target"));
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let task = demo("sort.jsonl");
     let (code, message) = refused(&["eval", &demo("demo-base"), "--tasks", "nosuch"]);
     assert!(code == 3 && message.contains("`nosuch`") && message.contains("medmcqa"), "{code}: {message}");
+    let (code, message) = refused(&["eval", &demo("demo-base"), "--tasks", "arc_easy"]);
+    assert!(code == 3 && message.contains("arc_easy: --data must name"), "{code}: {message}");
+    let (code, message) = refused(&["eval", &demo("demo-base"), "--tasks", " , "]);
+    assert!(code == 3 && message.contains("--tasks names no task"), "{code}: {message}");
     let function = folder.path().join("f.yaml");
     fs::write(&function, "task: f\ndataset_path: json\ndoc_to_text: !function utils.text\n").unwrap();
     let (code, message) = refused(&["eval", &demo("demo-base"), "--tasks", function.to_str().unwrap()]);

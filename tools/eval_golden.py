@@ -49,6 +49,7 @@ CASES = [
     ("any", {}),
     ("letter", {}),
     ("verdict", {"resamplings": 1000}),
+    ("loose", {"resamplings": 1000}),
 ]
 
 # Public tasks: (task, options).
@@ -119,6 +120,12 @@ TEMPLATES = [
     "{{ t ~ none ~ words ~ f }}{{ t|upper }}{{ words|replace('x', 'y') }}{{ 'ǆ'|capitalize }}{{ none|string }}",
     "{{ '\\x1c a\\x1f '|trim }}|{{ 'ǆ'.capitalize() }}|{{ [['a', 1], ['b', 2]]|join(', ', 1) }}|{{ [choices]|map(attribute='label')|list }}",
     "{{ words|default('d') }}{{ missing|default('d') }}{{ ''|default('e', true) }}{{ [3, 1, 2]|max }}{{ [3, 1]|sum }}",
+    "{{ \"l'été 1st DON'T ΑΣ σΣ. ǆ ß ﬁ ŉ\".title() }}|{{ 'ΑΣ σΣ. ﬁ'.capitalize() }}|{{ 'ŉA ßb'|capitalize }}",
+    "{{ 'a\\rb\\r\\nc\\x0bd\\u2028e\\n'.splitlines() }}{{ 'a\\rb\\n'.splitlines(true) }}{{ ''.splitlines() }}",
+    "{{ '<a \\'b\\' & \"c\">'|escape }}{{ \"it's\"|e }}{{ words|e }}",
+    "{{ 'a\\n\\nb\\n'|indent }}|{{ 'a\\nb'|indent(2, true) }}|{{ 'a\\n\\nb'|indent(2, blank=true) }}",
+    "{{ 'x' is sequence }}{{ words is sequence }}{{ choices is sequence }}{{ n is sequence }}{{ none is iterable }}{{ 'x' is iterable }}",
+    "{{ 'a-b'.partition('-') }}{{ 'ab'.rpartition('-') }}{{ 9007199254740993|int }}{{ '-12.9'|int }}",
 ]
 FIELDS = {
     "question": "  What is it?\n",

@@ -81,7 +81,9 @@ fn what_is_not_done_is_refused_by_name() {
         assert_eq!(row as usize, with(TASK, line).lines().count(), "{line}: it stands on the last line");
     }
     for (line, expected) in [
-        ("generation_kwargs: {num_beams: 2}", "generation_kwargs.num_beams"),
+        ("generation_kwargs: {beams: 2}", "generation_kwargs.beams"),
+        ("generation_kwargs: {num_beams: 2}", "generation_kwargs.num_beams: 2"),
+        ("metric_list: [{metric: exact_match, weight_by_size: true}]", "metric_list.weight_by_size"),
         ("generation_kwargs: {until: ['']}", "generation_kwargs.until: […]"),
         ("generation_kwargs: {do_sample: true, temperature: 0}", "generation_kwargs: {…}"),
         ("metric_list: [{metric: acc}]", "metric: acc"),
@@ -114,6 +116,58 @@ fn what_is_missing_is_named() {
     assert!(matches!(task(&with(TASK, "doc_to_text: '{{'")), Err(Error::Template { key: "doc_to_text", line: 1, .. })));
     let regex = "filter_list: [{name: n, filter: [{function: regex, regex_pattern: '('}, {function: take_first}]}]";
     assert!(matches!(task(&with(WRITING, regex)), Err(Error::Pattern { pattern, .. }) if pattern == "("));
+}
+
+/// Of two files of one name each includes the one that it means; data is found from the task file.
+#[test]
+fn a_file_is_looked_for_from_the_file_that_includes_it() {
+    let own = "include: ../base_yaml\ntask: t\n";
+    let (near, far) = ("include: ../base_yaml\ndescription: near\n", TASK.replace("task: t\n", "description: far\n"));
+    let all = [
+        ("tasks/own/t.yaml", own),
+        ("tasks/own/../base_yaml", near),
+        ("tasks/own/../../base_yaml", &far),
+        ("tasks/own/d.jsonl", DATA),
+    ];
+    let read = |files: &[(&str, &str)]| {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        Task::read("tasks/own/t.yaml", &files)
+    };
+    let mut evaluation = Evaluation::new(Arc::new(read(&all).unwrap()), Options::default()).unwrap();
+    let Ask::LogLikelihoods(requests) = evaluation.ask(1).unwrap()[0].ask.clone() else { panic!("choices") };
+    assert!(requests[0].0.starts_with("near"), "{requests:?}");
+    for missing in 1..4 {
+        let rest: Vec<_> = all.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, file)| *file).collect();
+        assert!(matches!(read(&rest), Err(Error::NoFile { name, .. }) if name == all[missing].0), "{missing}");
+    }
+    // Without folders, one of each name.
+    let plain = [("t.yaml", "include: ../x/base_yaml\ntask: t\n"), ("base_yaml", TASK), ("d.jsonl", DATA)];
+    let plain = plain.map(|(name, text)| (name, text.as_bytes()));
+    assert!(Task::read("tasks/t.yaml", &[&plain[..], &[("tasks/t.yaml", plain[0].1)]].concat()).is_ok());
+    let mut turns = vec![("tasks/own/t.yaml".to_owned(), "include: ../own/t.yaml\n")];
+    for _ in 0..20 {
+        let last = turns.last().unwrap().0.replace("t.yaml", "../own/t.yaml");
+        turns.push((last, turns[0].1));
+    }
+    let turns: Vec<(&str, &str)> = turns.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    assert!(matches!(read(&turns), Err(Error::Circle { .. })));
+}
+
+#[test]
+fn the_split_that_is_named_first_says_of_which_kind_numbers_are() {
+    let read = |test: &str, train: &str| {
+        let text = TASK.replace("{test: d.jsonl}", "{test: d.jsonl, train: e.jsonl}") + "training_split: train\n";
+        let row = |n: &str| format!("{{\"q\": \"one\", \"options\": [\"a\"], \"gold\": 0, \"n\": {n}}}\n");
+        let (test, train) = (row(test), row(train));
+        let files = [("t.yaml", text.as_bytes()), ("d.jsonl", test.as_bytes()), ("e.jsonl", train.as_bytes())];
+        Task::read("t.yaml", &files).map(|_| ())
+    };
+    assert_eq!(read("0.5", "1"), Ok(()));
+    assert_eq!(read("{\"x\": [1, null]}", "{\"x\": [2.0]}"), Ok(()));
+    for (test, train) in [("1", "0.5"), ("[1, 2]", "[0.5]"), ("{\"x\": 1}", "{\"x\": 0.5}")] {
+        let refused = read(test, train).unwrap_err();
+        assert!(matches!(&refused, Error::Data { file, detail, .. } if file == "e.jsonl" && detail.contains("`n`")));
+    }
 }
 
 #[test]

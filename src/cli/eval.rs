@@ -78,19 +78,26 @@ fn tasks(args: &EvalArgs) -> anyhow::Result<(Vec<Arc<Task>>, Vec<Group>)> {
     let (mut tasks, mut groups) = (Vec::new(), Vec::new());
     let data = read_all(&args.data)?;
     let mut data_is_used = false;
-    for name in &args.tasks {
+    let names: Vec<&str> = args.tasks.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Err(anyhow!("--tasks names no task"));
+    }
+    for name in names {
         let path = Path::new(name);
         let kind = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         match kind.as_deref() {
             Some("yaml" | "yml") => tasks.push(written(path)?),
             Some("json" | "jsonl") => {
-                let bytes = fs::read(path).with_context(|| name.clone())?;
+                let bytes = fs::read(path).with_context(|| name.to_owned())?;
                 tasks.push(Task::plain(&file_name(path), &bytes)?);
             }
             _ => {
                 data_is_used = true;
-                let (members, of) =
-                    builtin::open(name, &borrowed(&data)).with_context(|| format!("--tasks {name}, with --data"))?;
+                let (members, of) = builtin::open(name, &borrowed(&data)).map_err(|error| match error {
+                    Error::UnknownTask { .. } => anyhow!(error).context(format!("--tasks {name}")),
+                    _ if data.is_empty() => anyhow!("--tasks {name}: --data must name the files of its documents"),
+                    _ => anyhow!(error).context(format!("--tasks {name}, with --data")),
+                })?;
                 tasks.extend(members);
                 groups.extend(of);
             }
@@ -107,15 +114,20 @@ fn tasks(args: &EvalArgs) -> anyhow::Result<(Vec<Arc<Task>>, Vec<Group>)> {
     Ok((tasks.into_iter().map(Arc::new).collect(), groups))
 }
 
-/// The task of a YAML file, with the files beside it that it names.
+/// The task of a YAML file, with the files that it names: from its folder, or else from the one where the program runs, where
+/// lm-evaluation-harness finds data.
 fn written(path: &Path) -> anyhow::Result<Task> {
-    let (folder, name) = (path.parent().unwrap_or(Path::new("")), file_name(path));
-    let mut files = vec![(name.clone(), fs::read(path).with_context(|| path.display().to_string())?)];
+    // With a folder: names without one stand for files of any.
+    let path = if path.components().count() == 1 { Path::new(".").join(path) } else { path.to_owned() };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let name = path.to_string_lossy().into_owned();
+    let mut files = vec![(name.clone(), fs::read(&path).with_context(|| name.clone())?)];
     loop {
         match Task::read(&name, &borrowed(&files)) {
-            Err(Error::NoFile { at, name: wanted }) if files.iter().all(|(there, _)| *there != wanted) => {
-                let beside = folder.join(&wanted);
-                let bytes = fs::read(&beside).with_context(|| format!("{at}: {}", beside.display()))?;
+            Err(Error::NoFile { at, name: wanted }) => {
+                let here = Path::new(&wanted).strip_prefix(folder).unwrap_or(Path::new(&wanted));
+                let bytes = fs::read(&wanted).or_else(|error| fs::read(here).map_err(|_| error));
+                let bytes = bytes.with_context(|| format!("{at}: {wanted}"))?;
                 files.push((wanted, bytes));
             }
             outcome => return Ok(outcome?),
@@ -211,6 +223,15 @@ fn evaluate(name: &str, model: &mut Model, task: &Arc<Task>, args: &EvalArgs) ->
         }
     }
     bar.finish_and_clear();
+    let without = evaluation.records().iter().filter(|record| !record.choices.is_empty() && record.gold.is_empty());
+    match without.count() {
+        0 => {}
+        count => warn(format!(
+            "{name}, {}: of {} questions {count} have a target that names none of their choices: no answer to them is right",
+            task.name(),
+            evaluation.records().len()
+        )),
+    }
     Ok(evaluation)
 }
 

@@ -12,6 +12,64 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_space)
 }
 
+/// A character as a word begins with it. Of what becomes several the first is a capital: `ß` is `Ss`.
+fn title_form(character: char) -> String {
+    match character {
+        // A digraph's title form is not its capital form.
+        'Ǆ' | 'ǆ' | 'ǅ' => "ǅ".into(),
+        'Ǉ' | 'ǉ' | 'ǈ' => "ǈ".into(),
+        'Ǌ' | 'ǌ' | 'ǋ' => "ǋ".into(),
+        'Ǳ' | 'ǳ' | 'ǲ' => "ǲ".into(),
+        'ŉ' => "ʼN".into(),
+        other => {
+            let mut capital = other.to_uppercase();
+            capital.next().into_iter().chain(capital.flat_map(char::to_lowercase)).collect()
+        }
+    }
+}
+
+/// A text with the characters that `begins` names, by those before them, in their title form and all others small.
+fn cased(text: &str, begins: impl Fn(Option<char>) -> bool) -> String {
+    // What a small sigma is depends on the whole text.
+    let small = text.to_lowercase();
+    let (mut small, mut before, mut found) = (small.chars(), None, String::with_capacity(text.len()));
+    for character in text.chars() {
+        let own: String = small.by_ref().take(character.to_lowercase().count()).collect();
+        found.push_str(&if begins(before) { title_form(character) } else { own });
+        before = Some(character);
+    }
+    found
+}
+
+/// `str.capitalize()`.
+pub(crate) fn capitalized(text: &str) -> String {
+    cased(text, |before| before.is_none())
+}
+
+/// `str.title()`: words are what stands between characters that are neither capital nor small.
+pub(crate) fn titled(text: &str) -> String {
+    let letter = |c: char| c.is_lowercase() || c.is_uppercase() || matches!(c, 'ǅ' | 'ǈ' | 'ǋ' | 'ǲ');
+    cased(text, |before| !before.is_some_and(letter))
+}
+
+/// `str.splitlines(keep)`.
+pub(crate) fn lines(text: &str, keep: bool) -> Vec<&str> {
+    let breaks = |c: char| {
+        matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+    };
+    let (mut lines, mut rest) = (Vec::new(), text);
+    while let Some(end) = rest.find(breaks) {
+        let after = &rest[end..];
+        let width = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(0, char::len_utf8) };
+        lines.push(&rest[..if keep { end + width } else { end }]);
+        rest = &rest[end + width..];
+    }
+    if !rest.is_empty() {
+        lines.push(rest);
+    }
+    lines
+}
+
 /// `str(value)`.
 pub(crate) fn display(value: &Value) -> String {
     match value {

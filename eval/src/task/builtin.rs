@@ -203,7 +203,7 @@ fn hellaswag_document(document: &mut Value) -> Result<(), String> {
     let text = |field: &str| {
         document.get(field).and_then(Value::text).ok_or_else(|| format!("the field `{field}` must be a text"))
     };
-    let end = super::template::capitalized(text("ctx_b")?);
+    let end = crate::python::text::capitalized(text("ctx_b")?);
     let query = clean(&format!("{}: {} {end}", text("activity_label")?, text("ctx_a")?))?;
     let endings = document.get("endings").and_then(Value::list).ok_or("the field `endings` must be a list")?;
     let endings = endings

@@ -12,6 +12,9 @@ const MAX_TOKENS: usize = 256;
 /// How many tokens the library that lm-evaluation-harness generates with draws from where a task draws and names no number.
 const TOP_K: usize = 50;
 
+/// The longest chain of files that include each other; a longer one is a circle of which each turn is written otherwise.
+const MOST_INCLUDES: usize = 16;
+
 /// Where a text comes from: a field's name or a template, or what is given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
@@ -116,6 +119,9 @@ impl Config {
         let start = super::Place { file: name.into(), line: 1, column: 1 };
         let pairs = merged(&Named { at: start, name: name.into() }, files, &mut Vec::new())?;
         let find = |wanted: &str| pairs.iter().find(|(key, _)| key.value.text() == Some(wanted)).map(|(_, node)| node);
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some("group")) {
+            return fields::unsupported(key, "give the files of the group's tasks themselves");
+        }
         let missing = |key: &'static str| Error::MissingKey { file: name.into(), key };
         let output = match find("output_type") {
             None => Output::GenerateUntil,
@@ -148,6 +154,10 @@ impl Config {
         }
         if config.files.is_empty() {
             return Err(missing("dataset_kwargs"));
+        }
+        // Data is found from the task file, whichever of the files names it.
+        for named in config.files.iter_mut().flat_map(|(_, named)| named) {
+            named.name = beside(name, &named.name);
         }
         Ok(config)
     }
@@ -226,7 +236,7 @@ impl Config {
             }
             "doc_to_image" | "doc_to_audio" if said => return fields::unsupported(key, "models here read text only"),
             "use_prompt" if said => return fields::unsupported(key, "prompts of other collections are not here"),
-            "group" | "group_alias" | "aggregate_metric_list" | "task_list" => {
+            "group_alias" | "aggregate_metric_list" | "task_list" => {
                 return fields::unsupported(key, "give the files of the group's tasks themselves");
             }
             // Read before the others.
@@ -289,8 +299,13 @@ impl Config {
 
 /// A file's keys after those of the files that it includes, of which the last goes.
 fn merged(named: &Named, files: &[(&str, &[u8])], open: &mut Vec<String>) -> Result<Vec<(Key, Node)>, Error> {
-    let (name, bytes) = find(named, files)?;
-    if open.iter().any(|other| other == name) {
+    let closed: Vec<(&str, &[u8])> = files
+        .iter()
+        .filter(|(name, _)| *name == named.name || open.iter().all(|other| other != name))
+        .copied()
+        .collect();
+    let (name, bytes) = find(named, &closed)?;
+    if open.iter().any(|other| other == name) || open.len() == MOST_INCLUDES {
         return Err(Error::Circle { at: named.at.clone(), name: name.into() });
     }
     open.push(name.into());
@@ -306,7 +321,8 @@ fn merged(named: &Named, files: &[(&str, &[u8])], open: &mut Vec<String>) -> Res
     let mut all = Vec::new();
     for (_, node) in includes {
         for include in fields::texts(&node, "include")? {
-            all.extend(merged(&Named { at: node.at.clone(), name: include }, files, open)?);
+            let name = beside(name, &include);
+            all.extend(merged(&Named { at: node.at.clone(), name }, files, open)?);
         }
     }
     all.extend(rest);
@@ -319,12 +335,21 @@ fn merged(named: &Named, files: &[(&str, &[u8])], open: &mut Vec<String>) -> Res
     Ok(pairs)
 }
 
-/// The file of that name, or else the one whose name ends a path that is named.
+/// The file that is called `name` in the file `of`: paths begin in the folder of the file that names them.
+fn beside(of: &str, name: &str) -> String {
+    let absolute = name.starts_with(['/', '\\']) || name.chars().nth(1) == Some(':');
+    match of.rfind(['/', '\\']) {
+        Some(end) if !absolute => format!("{}{name}", &of[..=end]),
+        _ => name.to_owned(),
+    }
+}
+
+/// The file of that path, or else the one that is given without a folder by the path's last part.
 pub(super) fn find<'a>(named: &Named, files: &[(&'a str, &'a [u8])]) -> Result<(&'a str, &'a [u8]), Error> {
-    let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
-    let exact = files.iter().find(|(name, _)| *name == named.name);
-    exact
-        .or_else(|| files.iter().find(|(name, _)| last(name) == last(&named.name)))
+    let last = named.name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let called = |wanted: &str| files.iter().find(|(name, _)| *name == wanted);
+    called(&named.name)
+        .or_else(|| called(last))
         .copied()
         .ok_or_else(|| Error::NoFile { at: named.at.clone(), name: named.name.clone() })
 }
@@ -405,6 +430,11 @@ fn generation(node: &Node, delimiter: &str) -> Result<Generation, Error> {
             "temperature" => temperature = Some(fields::number(node, &full)?),
             "top_p" => top_p = Some(fields::number(node, &full)?),
             "top_k" => top_k = Some(fields::count(node, &full)?),
+            "num_beams" => {
+                if fields::count(node, &full)? != 1 {
+                    return fields::unsupported_value(node, &full, "one text is followed at a time: 1");
+                }
+            }
             _ => return fields::unknown(key, "generation_kwargs"),
         }
     }

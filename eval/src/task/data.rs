@@ -25,6 +25,21 @@ impl Documents {
         Ok(Self::of(rows))
     }
 
+    /// Makes numbers floats or whole as those of `first` are; the field of which one that is not whole would have to be.
+    pub(super) fn follow(&mut self, first: &Self) -> Result<(), String> {
+        for field in &first.fields {
+            let theirs = first.rows.iter().filter_map(|row| row.get(field)).collect();
+            let mut own = Vec::new();
+            for row in &mut self.rows {
+                if let Value::Map(pairs) = row {
+                    own.extend(pairs.iter_mut().filter(|(name, _)| name == field).map(|(_, value)| value));
+                }
+            }
+            follow(theirs, own).map_err(|NotWhole| field.clone())?;
+        }
+        Ok(())
+    }
+
     fn of(rows: Vec<Vec<(String, Value)>>) -> Self {
         let mut fields: Vec<String> = Vec::new();
         for (name, _) in rows.iter().flatten() {
@@ -94,6 +109,62 @@ fn one_kind_of_number(column: &mut [&mut Value]) {
             one_kind_of_number(&mut inner);
         }
     }
+}
+
+struct NotWhole;
+
+/// Of one column, or of what its lists and mappings hold.
+fn follow(mut theirs: Vec<&Value>, own: Vec<&mut Value>) -> Result<(), NotWhole> {
+    theirs.retain(|value| **value != Value::None);
+    let Some(kind) = theirs.first() else { return Ok(()) };
+    match kind {
+        Value::Int(_) | Value::Float(_) => {
+            let floats = theirs.iter().any(|value| matches!(value, Value::Float(_)));
+            for value in own {
+                match value {
+                    Value::Int(number) if floats => *value = Value::Float(*number as f64),
+                    Value::Float(number) if !floats && number.fract() == 0.0 => *value = Value::Int(*number as i64),
+                    Value::Float(_) if !floats => return Err(NotWhole),
+                    _ => {}
+                }
+            }
+        }
+        Value::List(_) => {
+            let theirs = theirs.iter().filter_map(|value| value.list()).flatten().collect();
+            let mut items: Vec<&mut Value> = Vec::new();
+            for value in own {
+                if let Value::List(list) = value {
+                    items.extend(list);
+                }
+            }
+            follow(theirs, items)?;
+        }
+        Value::Map(pairs) => {
+            // Mappings of different keys are kept as they are written.
+            let same = |value: &Value| match value {
+                Value::Map(other) => {
+                    other.len() == pairs.len() && pairs.iter().all(|(key, _)| value.get(key).is_some())
+                }
+                _ => false,
+            };
+            if !theirs.iter().all(|value| same(value)) {
+                return Ok(());
+            }
+            let mut maps: Vec<&mut Vec<(String, Value)>> = Vec::new();
+            for value in own {
+                if let Value::Map(map) = value {
+                    maps.push(map);
+                }
+            }
+            for (key, _) in pairs {
+                let theirs = theirs.iter().filter_map(|value| value.get(key)).collect();
+                let inner = maps.iter_mut().flat_map(|map| map.iter_mut());
+                follow(theirs, inner.filter(|(name, _)| name == key).map(|(_, value)| value).collect())?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 type Row = Vec<(String, Value)>;

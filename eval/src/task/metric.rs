@@ -216,6 +216,8 @@ impl Measure {
                 "ignore_punctuation" => measure.matching.punctuation = fields::flag(value, &full)?,
                 "ignore_numbers" => measure.matching.numbers = fields::flag(value, &full)?,
                 "regexes_to_ignore" => measure.matching.ignored = ignored(value, &full)?,
+                // Public tasks have them, and lm-evaluation-harness hands them on to what compares written answers only.
+                "weight_by_size" | "average" if output != Output::GenerateUntil => {}
                 _ => return fields::unknown(key, "metric_list"),
             }
         }

@@ -63,12 +63,12 @@ impl Task {
 
     /// The task on splits that `read` reads, as far as there are any.
     pub(super) fn with(config: Config, read: impl Fn(&str) -> Result<Option<Documents>, Error>) -> Result<Self, Error> {
-        let read = |split: &str| -> Result<Option<Arc<Documents>>, Error> {
+        let read = |split: &str| -> Result<Option<Documents>, Error> {
             let Some(mut documents) = read(split)? else { return Ok(None) };
             if let Some(prepare) = config.prepare {
                 prepared(&mut documents, prepare, &config.name)?;
             }
-            Ok(Some(Arc::new(documents)))
+            Ok(Some(documents))
         };
         let (own, key) = match (&config.test, &config.validation) {
             (Some(split), _) => (split, "test_split"),
@@ -76,13 +76,22 @@ impl Task {
             (None, None) => return Err(Error::MissingKey { file: config.name.clone(), key: "test_split" }),
         };
         let missing = || Error::NoSplit { task: config.name.clone(), key, split: own.clone() };
-        let documents = read(own)?.ok_or_else(missing)?;
+        let mut documents = read(own)?.ok_or_else(missing)?;
         let pool = match (config.examples_split(), &config.examples.samples) {
             (None, Some(samples)) => Some(Arc::new(Documents { fields: Vec::new(), rows: samples.clone() })),
-            (Some(split), _) if split != own => read(split)?,
-            _ => Some(Arc::clone(&documents)),
+            (Some(split), _) if split != own => {
+                let mut pool = read(split)?;
+                if let Some(pool) = &mut pool {
+                    one_kind_of_number(&config, own, &mut documents, split, pool)?;
+                }
+                pool.map(Arc::new)
+            }
+            _ => {
+                let documents = Arc::new(documents);
+                return Self::on(config, Arc::clone(&documents), Some(documents));
+            }
         };
-        Self::on(config, documents, pool)
+        Self::on(config, Arc::new(documents), pool)
     }
 
     /// The task on documents that are read and prepared.
@@ -368,6 +377,27 @@ fn bare(before: &str, after: &str) -> bool {
 pub(super) fn place(number: i64, length: usize) -> Option<usize> {
     let at = if number < 0 { number + length as i64 } else { number };
     usize::try_from(at).ok().filter(|at| *at < length)
+}
+
+/// The split that the task file names first says of which kind a field's numbers are.
+fn one_kind_of_number(
+    config: &Config,
+    own: &str,
+    documents: &mut Documents,
+    other: &str,
+    pool: &mut Documents,
+) -> Result<(), Error> {
+    let place = |split: &str| config.files.iter().position(|(name, _)| name == split);
+    let (first, second) = if place(own) < place(other) { (own, other) } else { (other, own) };
+    // A public task's publisher says it.
+    let Some(at) = place(second) else { return Ok(()) };
+    let followed = if first == own { pool.follow(documents) } else { documents.follow(pool) };
+    followed.map_err(|field| {
+        let file = config.files[at].1.first().map_or_else(String::new, |named| named.name.clone());
+        let detail =
+            format!("`{field}` holds numbers that are not whole, which {first}, read before {second}, does not");
+        Error::Data { file, line: 0, detail }
+    })
 }
 
 fn prepared(documents: &mut Documents, prepare: Prepare, task: &str) -> Result<(), Error> {

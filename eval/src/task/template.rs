@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, ValueKind};
+use minijinja::value::{Kwargs, Tuple, ValueKind};
 use minijinja::{Environment, ErrorKind, State, UndefinedBehavior, Value as Jinja};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -67,7 +67,19 @@ impl Default for Templates {
         environment.add_filter("float", float);
         environment.add_filter("string", |value: Jinja| display(&value));
         environment.add_filter("join", join);
-        environment.add_filter("capitalize", |value: String| capitalized(&value));
+        environment.add_filter("capitalize", |value: String| text::capitalized(&value));
+        environment.add_filter("indent", indent);
+        environment.add_filter("escape", escape);
+        environment.add_filter("e", escape);
+        for name in ["bool", "chain", "lines", "pprint", "split", "zip"] {
+            // Jinja has none of them, or one that writes otherwise.
+            environment.remove_filter(name);
+        }
+        environment.remove_global("debug");
+        let has_length = |kind| matches!(kind, ValueKind::String | ValueKind::Seq | ValueKind::Map);
+        environment.add_test("sequence", move |value: &Jinja| has_length(value.kind()));
+        environment
+            .add_test("iterable", move |value: &Jinja| has_length(value.kind()) || value.kind() == ValueKind::Iterable);
         environment.add_filter("trim", |value: String, marks: Option<String>| match marks {
             Some(marks) => value.trim_matches(|c| marks.contains(c)).to_owned(),
             None => text::strip(&value).to_owned(),
@@ -86,7 +98,20 @@ impl Templates {
 
     /// Renders a template that was added with a document's fields.
     pub(super) fn render(&self, template: &str, fields: &Jinja) -> Result<String, TemplateError> {
-        Ok(self.environment.get_template(template)?.render(fields.clone())?)
+        let template = self.environment.get_template(template)?;
+        template.render(fields.clone()).map_err(|error| {
+            let undefined = error.kind() == ErrorKind::UndefinedError;
+            let mut wrong = TemplateError::from(error);
+            let is_field =
+                |name: &String| fields.get_item(&Jinja::from(name.as_str())).is_ok_and(|field| !field.is_undefined());
+            let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+            names.retain(|name| !is_field(name) && self.environment.globals().all(|(global, _)| global != name));
+            names.sort();
+            if undefined && !names.is_empty() {
+                wrong.detail.push_str(&format!(": there is no field {}", names.join(", ")));
+            }
+            wrong
+        })
     }
 }
 
@@ -162,21 +187,25 @@ fn regex_replace(
 }
 
 /// `int(value)`, of the whole part where it is a text with decimals, or `default`.
-fn int(value: &Jinja, default: Option<i64>) -> Jinja {
-    let default = Jinja::from(default.unwrap_or(0));
+fn int(value: &Jinja, default: Option<i64>) -> Result<i64, minijinja::Error> {
+    let default = default.unwrap_or(0);
+    let whole = |number: f64| {
+        let fits = number.abs() < 9e18;
+        if fits { Ok(number as i64) } else { Err(wrong(format!("{} is too large for int", text::float(number)))) }
+    };
     match from_jinja(value).unwrap_or(Value::None) {
-        Value::Int(number) => number.into(),
-        Value::Bool(flag) => i64::from(flag).into(),
-        Value::Float(number) if number.is_finite() => (number as i64).into(),
+        Value::Int(number) => Ok(number),
+        Value::Bool(flag) => Ok(i64::from(flag)),
+        Value::Float(number) if number.is_finite() => whole(number),
         Value::Text(text) => {
             let text = text::strip(&text);
             match (text.parse::<i64>(), text.parse::<f64>()) {
-                (Ok(number), _) => number.into(),
-                (_, Ok(number)) if number.is_finite() => (number as i64).into(),
-                _ => default,
+                (Ok(number), _) => Ok(number),
+                (_, Ok(number)) if number.is_finite() => whole(number),
+                _ => Ok(default),
             }
         }
-        _ => default,
+        _ => Ok(default),
     }
 }
 
@@ -204,24 +233,40 @@ fn join(value: &Jinja, between: Option<String>, attribute: Option<&Jinja>) -> Re
     Ok(parts.join(&between))
 }
 
-/// `str.capitalize()`.
-pub(super) fn capitalized(text: &str) -> String {
-    let mut rest = text.chars();
-    match rest.next() {
-        // A digraph's title form is not its capital form; it is what Python takes.
-        Some(first) => {
-            let capital: String = match first {
-                'ǆ' => "ǅ".into(),
-                'ǉ' => "ǈ".into(),
-                'ǌ' => "ǋ".into(),
-                'ǳ' => "ǲ".into(),
-                'ß' => "Ss".into(),
-                other => other.to_uppercase().collect(),
-            };
-            capital + &rest.as_str().to_lowercase()
-        }
-        None => String::new(),
+/// Every line but the first and the empty ones further right, or those as well.
+#[allow(clippy::needless_pass_by_value, reason = "minijinja gives what is named by value")]
+fn indent(
+    value: &str,
+    width: Option<usize>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, minijinja::Error> {
+    let named = |name: &str, given: Option<bool>| match given {
+        Some(flag) => Ok::<_, minijinja::Error>(flag),
+        None => Ok(options.get::<Option<bool>>(name)?.unwrap_or(false)),
+    };
+    let (first, blank) = (named("first", first)?, named("blank", blank)?);
+    let width = width.or(options.get("width")?).unwrap_or(4);
+    options.assert_all_used()?;
+    let margin = " ".repeat(width.min(1 << 16));
+    let mut indented = String::new();
+    // What is behind the last line break is a line here, if it is empty, too.
+    for (index, line) in text::lines(&format!("{value}\n"), false).into_iter().enumerate() {
+        indented.push_str(if index > 0 { "\n" } else { "" });
+        let moved = if index == 0 { first } else { blank || !line.is_empty() };
+        indented.push_str(if moved { &margin } else { "" });
+        indented.push_str(line);
     }
+    Ok(indented)
+}
+
+fn escape(value: &Jinja) -> Result<String, minijinja::Error> {
+    let mut escaped = display(value)?.replace('&', "&amp;");
+    for (mark, written) in [('<', "&lt;"), ('>', "&gt;"), ('\'', "&#39;"), ('"', "&#34;")] {
+        escaped = escaped.replace(mark, written);
+    }
+    Ok(escaped)
 }
 
 /// Python's methods that public tasks call and minijinja's own compatibility lacks, or gives otherwise.
@@ -247,7 +292,12 @@ fn method(state: &mut State, value: &Jinja, name: &str, arguments: &[Jinja]) -> 
     }
     let Some(text) = value.as_str() else { return unknown_method_callback(state, value, name, arguments) };
     match (name, arguments.len()) {
-        ("capitalize", 0) => Ok(capitalized(text).into()),
+        ("capitalize", 0) => Ok(text::capitalized(text).into()),
+        ("title", 0) => Ok(text::titled(text).into()),
+        ("splitlines", 0 | 1) => {
+            let keep = arguments.first().is_some_and(Jinja::is_true);
+            Ok(text::lines(text, keep).into_iter().map(Jinja::from).collect::<Vec<_>>().into())
+        }
         ("strip", 0) => Ok(text::strip(text).into()),
         ("lstrip", 0) => Ok(text.trim_start_matches(text::is_space).into()),
         ("rstrip", 0) => Ok(text.trim_end_matches(text::is_space).into()),
@@ -264,7 +314,7 @@ fn method(state: &mut State, value: &Jinja, name: &str, arguments: &[Jinja]) -> 
                 || if name == "partition" { [text, "", ""] } else { ["", "", text] },
                 |(before, after)| [before, at, after],
             );
-            Ok(parts.map(Jinja::from).to_vec().into())
+            Ok(Tuple::from(parts.map(Jinja::from)).into())
         }
         ("swapcase", 0) => {
             let swap = |c: char| -> String {
@@ -341,11 +391,17 @@ mod tests {
             "{{words.nomethod()}}",
             "{{words.index('z')}}",
             "{{words|tojson}}",
+            "{{question|split}}",
+            "{{words|zip(words)|list}}",
+            "{{debug()}}",
+            "{{1e20|int}}",
+            "{{'123456789012345678901'|int}}",
             "{{",
             "{% for %}",
         ] {
             assert!(render(template).is_err(), "{template}");
         }
-        assert_eq!(render("a\nb\n{{missing}}").unwrap_err().line, 3);
+        let wrong = render("a\nb\n{{question ~ missing}}").unwrap_err();
+        assert_eq!((wrong.line, wrong.detail.as_str()), (3, "undefined value: there is no field missing"));
     }
 }

@@ -20,6 +20,9 @@ const MAX_BYTES: usize = 1 << 20;
 const MAX_DEPTH: usize = 32;
 /// Most nodes, every use of an alias counted.
 const MAX_NODES: usize = 50_000;
+/// Columns by which lines are moved at a time, and how often.
+const INDENT: usize = 32;
+const MOST_REPAIRS: usize = 64;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
@@ -72,7 +75,75 @@ pub(super) fn read(file: &str, text: &str) -> Result<Node, Error> {
     if text.len() > MAX_BYTES {
         return Err(Error::Yaml { at: start, detail: format!("longer than {MAX_BYTES} bytes") });
     }
-    let mut reader = Reader { parser: Parser::new_from_str(text), file, text, anchors: HashMap::new(), nodes: 0 };
+    let mut indented = Indented { text: text.to_owned(), by: HashMap::new() };
+    for _ in 0..MOST_REPAIRS {
+        match read_strictly(file, &indented) {
+            Err(Error::Yaml { at, detail }) if indented.repair(&at, &detail) => {}
+            outcome => return outcome,
+        }
+    }
+    read_strictly(file, &indented)
+}
+
+/// A text of which some lines are further right than they were written. Within quotes and brackets PyYAML does not mind where a line
+/// begins, and the parser here does.
+struct Indented {
+    text: String,
+    /// Lines, from 1, and by how many columns.
+    by: HashMap<usize, usize>,
+}
+
+impl Indented {
+    /// Moves what a complaint of the parser is about; `false` where it is about something else.
+    fn repair(&mut self, at: &Place, detail: &str) -> bool {
+        let line = at.line as usize;
+        let lines = match detail {
+            "invalid indentation" | "invalid indentation in flow construct" => line..line + 1,
+            // It names the place where the quotes begin.
+            "invalid indentation in quoted scalar" => {
+                let column = at.column as usize - 1 + self.by.get(&line).copied().unwrap_or(0);
+                let before: usize = self.text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+                line + 1..line + 1 + line_breaks(self.text[before..].chars().skip(column))
+            }
+            _ => return false,
+        };
+        // A carriage return alone is a line break to the parser, and not here.
+        if self.text.replace("\r\n", "").contains('\r') {
+            return false;
+        }
+        for line in lines.clone() {
+            *self.by.entry(line).or_default() += INDENT;
+        }
+        let indented = self.text.split_inclusive('\n').enumerate().map(|(index, text)| {
+            let blank = text.trim().is_empty() || !lines.contains(&(index + 1));
+            if blank { text.to_owned() } else { " ".repeat(INDENT) + text }
+        });
+        self.text = indented.collect();
+        true
+    }
+}
+
+/// In a text in quotes with which these characters begin.
+fn line_breaks(mut characters: impl Iterator<Item = char>) -> usize {
+    let Some(quote) = characters.next() else { return 0 };
+    let mut breaks = 0;
+    while let Some(character) = characters.next() {
+        match character {
+            _ if character == quote => match characters.next() {
+                Some(again) if again == quote && quote == '\'' => {}
+                _ => break,
+            },
+            '\\' if quote == '"' => breaks += usize::from(characters.next() == Some('\n')),
+            '\n' => breaks += 1,
+            _ => {}
+        }
+    }
+    breaks
+}
+
+fn read_strictly(file: &str, Indented { text, by }: &Indented) -> Result<Node, Error> {
+    let start = Place { file: file.into(), line: 1, column: 1 };
+    let mut reader = Reader { parser: Parser::new_from_str(text), file, text, by, anchors: HashMap::new(), nodes: 0 };
     let mut root = None;
     loop {
         let (event, at, span) = reader.next()?;
@@ -90,12 +161,14 @@ struct Reader<'a> {
     parser: Parser<'a, StrInput<'a>>,
     file: &'a str,
     text: &'a str,
+    by: &'a HashMap<usize, usize>,
     anchors: HashMap<usize, (Node, usize)>,
     nodes: usize,
 }
 
 impl<'a> Reader<'a> {
     fn place(&self, line: usize, column: usize) -> Place {
+        let column = column.saturating_sub(self.by.get(&line).copied().unwrap_or(0));
         Place { file: self.file.into(), line: line.max(1) as u32, column: column as u32 + 1 }
     }
 
@@ -177,12 +250,13 @@ impl<'a> Reader<'a> {
             if key.value.text() == Some("<<") {
                 return Err(Error::Yaml { at: key.at, detail: "`<<` is not supported".into() });
             }
-            if pairs.iter().any(|(other, _)| other.value == key.value) {
-                let detail = format!("`{}` stands here twice", display(&key.value));
-                return Err(Error::Yaml { at: key.at, detail });
-            }
             let (event, at, span) = self.next()?;
-            pairs.push((key, self.node(event, at, span, depth + 1)?));
+            let node = self.node(event, at, span, depth + 1)?;
+            // As PyYAML does: of a key that stands twice the last value goes, where the first stood.
+            match pairs.iter_mut().find(|(other, _)| other.value == key.value) {
+                Some(pair) => *pair = (key, node),
+                None => pairs.push((key, node)),
+            }
         }
     }
 
@@ -232,12 +306,32 @@ mod tests {
     }
 
     #[test]
+    fn of_a_key_that_stands_twice_the_last_value_goes_where_the_first_stood() {
+        let json = serde_json::json!({"a": 3, "b": 2});
+        let read = value("a: 1\nb: 2\na: 3").unwrap();
+        assert_eq!(read, Value::from(json));
+        assert_eq!(read.to_json().to_string(), "{\"a\":3,\"b\":2}");
+    }
+
+    /// What PyYAML makes of the same.
+    #[test]
+    fn lines_in_quotes_and_brackets_begin_anywhere() {
+        let folded = "m:\n  a: \"x,\ny\\\"\n\n z\\\n w\"\n  b: 'it''s\nso'\n  c: [1,\n2, {k:\nv}\n]\nlast: [1";
+        let json = serde_json::json!({"m": {"a": "x, y\"\nzw", "b": "it's so", "c": [1, 2, {"k": "v"}]}, "last": 1});
+        assert_eq!(value(&folded.replace("[1\n", "[1]").replace("last: [1", "last: 1")).unwrap(), Value::from(json));
+        // What is wrong behind it keeps its place.
+        let Err(Error::Yaml { at, .. }) = value(folded) else { panic!("not refused") };
+        assert_eq!(at.line, 14, "behind the last line");
+        let Err(Error::Yaml { at, .. }) = value("m:\n  a: [1,\n2, !x y]") else { panic!("not refused") };
+        assert_eq!((at.line, at.column), (3, 4));
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_its_place() {
         let place = |text: &str| match value(text).unwrap_err() {
             Error::Yaml { at, .. } | Error::Function { at, .. } => (at.line, at.column),
             other => panic!("{other}"),
         };
-        assert_eq!(place("a: 1\na: 2"), (2, 1));
         assert_eq!(place("a: 1\nb: !function utils.f"), (2, 4));
         assert_eq!(place("a: 1\nb: !other x"), (2, 4));
         assert_eq!(place("a: 2001-01-01"), (1, 4));

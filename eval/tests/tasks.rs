@@ -407,7 +407,9 @@ fn both_reports_say_the_same() {
     assert_eq!(short["results"]["t"]["acc"], 0.5);
     assert_eq!(short["samples"]["t"][0]["loglikelihoods"], serde_json::json!([-1.0, 0.0]));
     assert_eq!(short["samples"]["t"][0]["correct"], false);
-    let long = lm_eval_report("m", &[&evaluation], &[], Errors::FULL, true).unwrap();
+    let long = lm_eval_report("org/m", &[&evaluation], &[], Errors::FULL, true).unwrap();
+    assert_eq!(long["config"]["model_args"], "pretrained=org/m,dtype=float32");
+    assert_eq!((&long["model_name"], &long["model_name_sanitized"]), (&"org/m".into(), &"org__m".into()));
     assert_eq!(long["results"]["t"]["acc,none"], short["results"]["t"]["acc"]);
     assert_eq!(long["results"]["t"]["acc_stderr,none"], short["results"]["t"]["acc_stderr"]);
     assert_eq!(long["results"]["t"]["alias"], "T");

@@ -359,7 +359,7 @@ impl Sweep {
             let (name, recipe, inputs, binding) = (name.clone(), recipe.clone(), inputs.clone(), binding.clone());
             let merge = MergeOrder { name, recipe, inputs, binding, seed: page.seed };
             // Points come one after another rather than all of them at the end.
-            asked.of(Candidate::Merge(merge), &blobs, bytes, false)
+            asked.of(Candidate::Merge(merge), &blobs, bytes, Vec::new(), false)
         };
         let jobs = points.iter().zip(&texts).map(job).collect();
         let mut run = Run::new(points, asked.tasks.clone(), Vec::new(), asked.questions.limit);

@@ -260,6 +260,38 @@ fn an_evaluation_says_at_any_moment_what_the_answers_so_far_make() {
 }
 
 #[test]
+fn an_evaluation_goes_on_from_answers_that_are_known_as_if_it_had_asked_them() {
+    let drawn = with(&with(TASK, "fewshot_split: test"), "num_fewshot: 2");
+    let task = Arc::new(task(&drawn).unwrap());
+    let whole = evaluated(&task, Fond(1.0), 4);
+    for known in 0..=4 {
+        for limit in 1..=4 {
+            let options = Options { limit: Some(limit), ..Options::default() };
+            let mut evaluation = Evaluation::new(Arc::clone(&task), options).unwrap();
+            assert_eq!(evaluation.go_on_from(&whole.records()[..known]).unwrap(), known.min(limit));
+            let mut asked = 0;
+            while evaluation.step(&mut Fond(1.0), 1).unwrap() > 0 {
+                asked += 1;
+            }
+            assert_eq!(asked, limit.saturating_sub(known));
+            assert_eq!(evaluation.records(), &whole.records()[..limit]);
+        }
+    }
+}
+
+#[test]
+fn known_answers_to_other_questions_do_not_count_nor_those_behind_them() {
+    let task = Arc::new(task(&with(&with(TASK, "fewshot_split: test"), "num_fewshot: 1")).unwrap());
+    let whole = evaluated(&task, Fond(1.0), 4);
+    let mut known = whole.records().to_vec();
+    known[2].contexts[0].push('?');
+    let mut evaluation = evaluated(&task, Fond(1.0), 0);
+    assert_eq!(evaluation.go_on_from(&known).unwrap(), 2);
+    while evaluation.step(&mut Fond(1.0), 3).unwrap() > 0 {}
+    assert_eq!(evaluation.records(), whole.records());
+}
+
+#[test]
 fn questions_stay_until_they_are_answered() {
     let mut evaluation = Evaluation::new(Arc::new(task(TASK).unwrap()), Options::default()).unwrap();
     let questions = evaluation.ask(2).unwrap();
@@ -461,7 +493,9 @@ fn both_reports_say_the_same() {
     assert_eq!(short["results"]["t"]["acc"], 0.5);
     assert_eq!(short["samples"]["t"][0]["loglikelihoods"], serde_json::json!([-1.0, 0.0]));
     assert_eq!(short["samples"]["t"][0]["correct"], false);
-    let long = lm_eval_report("m", &[&evaluation], &[], Errors::FULL, true).unwrap();
+    let long = lm_eval_report("org/m", &[&evaluation], &[], Errors::FULL, true).unwrap();
+    assert_eq!(long["config"]["model_args"], "pretrained=org/m,dtype=float32");
+    assert_eq!((&long["model_name"], &long["model_name_sanitized"]), (&"org/m".into(), &"org__m".into()));
     assert_eq!(long["results"]["t"]["acc,none"], short["results"]["t"]["acc"]);
     assert_eq!(long["results"]["t"]["acc_stderr,none"], short["results"]["t"]["acc_stderr"]);
     assert_eq!(long["results"]["t"]["alias"], "T");

@@ -272,6 +272,38 @@ test("a chat template is used where there is one, and can be left out", async ({
   expect(await ask.all("kamel", ["demo-upper", "chatty"])).toEqual([bare, bare]);
 });
 
+test("a system message goes where the chat template has it, and an answer without it says so", async ({ page }) => {
+  const [studio, ask] = await demo(page);
+  const chatty = (name: string, template: string) =>
+    studio.addFolder(changed("demo-upper", name, { "tokenizer_config.json": (config) => Object.assign(config, { chat_template: template }) }));
+  const turns = (system: string) =>
+    `{% for message in messages %}{% if message['role'] == 'system' %}${system}{% else %}{{ message['content'] }} = {% endif %}{% endfor %}`;
+  await chatty("heeds", turns("{{ message['content'] }}: "));
+  await chatty("ignores", turns(""));
+  await chatty("refuses", turns("{{ raise_exception('System role not supported') }}"));
+  for (const name of ["heeds", "ignores", "refuses"]) await expect(studio.model(name)).toBeVisible();
+  await ask.open();
+  const system = ask.region.getByRole("textbox", { name: "System message" });
+  await ask.only("demo-upper", "heeds", "ignores");
+  const models = ["demo-upper", "heeds", "ignores"];
+  const before = await ask.all("kamel", models);
+  expect(before[1]).not.toBe("KAMEL");
+  await expect(ask.region.getByText("without the system message")).toHaveCount(0);
+  await system.fill("upper");
+  expect(await ask.all("kamel", models)).toEqual([before[0], "KAMEL", before[2]]);
+  await expect(ask.answer("heeds")).toContainText(/chat templateKAMEL$/);
+  await expect(ask.answer("ignores")).toContainText("chat template · without the system message");
+  await expect(ask.answer("demo-upper")).toContainText("bare prompt · without the system message");
+  await ask.only("refuses");
+  await ask.ask.click();
+  await expect(ask.answer("refuses").getByRole("alert")).toContainText("System role not supported");
+  await ask.only(...models);
+  await ask.region.getByRole("checkbox", { name: "Chat template" }).uncheck();
+  await expect(system).toBeDisabled();
+  expect(await ask.all("kamel", models)).toEqual([before[0], before[0], before[0]]);
+  await expect(ask.region.getByText("without the system message")).toHaveCount(0);
+});
+
 test("models that cannot answer say why, each in its place, and the others answer", async ({ page }) => {
   const [studio, ask] = await demo(page);
   await studio.addFolder(changed("demo-base", "mamba", { "config.json": (config) => Object.assign(config, { architectures: ["MambaForCausalLM"] }) }));

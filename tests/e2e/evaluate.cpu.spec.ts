@@ -204,6 +204,108 @@ test("cancelling leaves what was answered and a page that goes on", async ({ pag
   await expect(studio.model("demo-base")).toBeVisible();
 });
 
+test("more questions go on from the answers that are known, fewer are not asked again, and the results are the same to the byte", async ({ page }) => {
+  const ask = async (evaluate: Evaluate, questions: string, status: RegExp): Promise<Buffer> => {
+    await evaluate.questions(questions);
+    await evaluate.start.click();
+    await expect(evaluate.status).toHaveText(status, { timeout: 100_000 });
+    const download = page.waitForEvent("download");
+    await evaluate.region.getByRole("button", { name: "Save results" }).click();
+    return readFileSync(await (await download).path());
+  };
+  const allNew = /^Evaluated in [^:]+\.$/;
+  const allKnown = /^Evaluated in [^:]+: all answers were known from before\.$/;
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  const few = await ask(evaluate, "20", allNew);
+  const more = await ask(evaluate, "50", /: 240 of 600 answers were known from before\.$/);
+  expect((await ask(evaluate, "20", allKnown)).equals(few)).toBe(true);
+  // Fewer questions in between have lost nothing.
+  expect((await ask(evaluate, "50", allKnown)).equals(more)).toBe(true);
+  await evaluate.only(["demo-sort"], ["reverse", "upper"]);
+  await ask(evaluate, "200", /: 100 of 400 answers were known from before\.$/);
+  // What was cancelled goes on.
+  await evaluate.only(MODELS, ["reverse", "sort", "upper"]);
+  await evaluate.questions("200");
+  await evaluate.start.click();
+  await expect(evaluate.row("sort").getByRole("cell").first()).toContainText("of 200");
+  await evaluate.region.getByRole("button", { name: "Cancel" }).click();
+  const most = await ask(evaluate, "200", /: [\d,]+ of 2,400 answers were known from before\.$/);
+
+  const [, again] = await demo(page);
+  await again.open();
+  expect((await ask(again, "200", allNew)).equals(most)).toBe(true);
+  expect((await ask(again, "50", allKnown)).equals(more)).toBe(true);
+});
+
+test("a task for which models have no room stops alone, and says whose and why", async ({ page }) => {
+  const [, evaluate] = await demo(page);
+  await evaluate.open();
+  await expect(evaluate.start).toBeEnabled();
+  const folder = temporary();
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const task = (name: string, tokens: number): string =>
+    `task: ${name}\ndataset_path: json\ndataset_kwargs: {data_files: {test: pair.jsonl}}\ntest_split: test\ndoc_to_text: question\n` +
+    `doc_to_target: answer\ngeneration_kwargs: {until: ["\\n"], max_gen_toks: ${tokens}}\ntarget_delimiter: ""\nmetric_list: [{metric: exact_match}]\n`;
+  const pair = file("pair.jsonl", '{"question": "sort: 52713 = ", "answer": "12357"}\n'.repeat(3));
+  await evaluate.addTasks(file("long.yaml", task("long", 800)), file("short.yaml", task("short", 8)), pair);
+  await expect(evaluate.region.getByRole("checkbox", { name: "short" })).toBeChecked();
+  await evaluate.only(["demo-base", "demo-sort"], ["long", "short", "sort"]);
+  await evaluate.questions("20");
+  await evaluate.start.click();
+  await expect(evaluate.status).toContainText("Evaluated in");
+  await expect(evaluate.region.getByRole("alert")).toHaveText(
+    "long stopped for demo-base and demo-sort: 800 tokens are to be generated, which leaves no room for a prompt in a context of 128.",
+  );
+  expect(await evaluate.cells("long")).toEqual(["–", "–"]);
+  expect((await evaluate.cells("sort"))[1]).toContain("1.0000 ±");
+  expect((await evaluate.cells("short"))[1]).toContain("1.0000 ±");
+});
+
+test("files that are no tasks say what to do, one by one, and the others are asked", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  const evaluate = new Evaluate(page);
+  await evaluate.open();
+  await expect(evaluate.region).toContainText("No task is there.");
+  await expect(evaluate.region).toContainText("Choose at least one model and one task.");
+  const folder = temporary();
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  };
+  const task = "task: twice\ndataset_path: json\ndataset_kwargs: {data_files: {test: pair.jsonl}}\ntest_split: test\ndoc_to_text: question\ndoc_to_target: answer\n";
+  const pair = file("pair.jsonl", '{"question": "sort: 52713 =", "answer": "12357"}\n');
+  const alert = (text: RegExp) => evaluate.region.getByRole("alert").filter({ hasText: text });
+  const other = file("other.yaml", task);
+  await evaluate.addTasks(file("one.yaml", task), other, pair);
+  await expect(evaluate.region.getByRole("checkbox")).toHaveCount(1);
+  await expect(alert(/^other\.yaml: Another task is called twice\. Rename one of them/)).toBeVisible();
+  await evaluate.region.getByRole("button", { name: "Remove other.yaml" }).click();
+  await expect(evaluate.region.getByRole("alert")).toHaveCount(0);
+  await expect(evaluate.region.getByRole("checkbox", { name: "twice" })).toBeChecked();
+  // Given anew under another name it takes the place of the one before.
+  await evaluate.addTasks(other, pair);
+  await expect(evaluate.region.getByRole("checkbox")).toHaveCount(1);
+  await expect(evaluate.region.getByRole("alert")).toHaveCount(0);
+  for (const [name, text, words] of [
+    ["table.csv", "question,answer\na,b\n", /^table\.csv: Tables are not read\. Save it as JSON Lines/],
+    ["model.gguf", "GGUF", /^model\.gguf: It is no task: .* Models are added in the view Merge\./],
+    ["empty.jsonl", "", /^empty\.jsonl: no documents/],
+    ["torn.jsonl", '{"question": "a", "answer": "b"}\n{"question": \n', /^torn\.jsonl:2: .*\(character \d+\)/],
+    ["alone.yaml", task.replace("pair", "nowhere"), /^alone\.yaml:3:\d+: `nowhere\.jsonl` is not among the files given/],
+  ] as const) {
+    await evaluate.addTasks(file(name, text));
+    await expect(alert(words)).toBeVisible();
+    await evaluate.region.getByRole("button", { name: `Remove ${name}` }).click();
+    await expect(evaluate.region.getByRole("alert")).toHaveCount(0);
+  }
+  await expect(evaluate.region.getByRole("checkbox", { name: "twice" })).toBeChecked();
+});
+
 test("as many models as there are processors are asked at once, and one whose worker dies leaves the others' answers", async ({ page }) => {
   const mostAtOnce = await onMachine(page, { processors: 3, memory: 8, dies: "demo-reverse" });
   const [, evaluate] = await demo(page);

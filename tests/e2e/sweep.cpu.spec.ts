@@ -145,6 +145,43 @@ test("a weight is varied, the numbers are those of merging and asking by the com
   await expect(sweep.region.getByRole("rowheader", { name: "recipe" })).toHaveCount(0);
 });
 
+test("a click on a point in the plot, or a key, makes it the recipe, and the recipe's comments stay", async ({ page }) => {
+  const commented = `# Two skills of three.\n${recipe(0.5).replace("bfloat16", "bfloat16 # as the inputs, weight: 0.5")}`;
+  const [studio, sweep] = await demo(page, commented);
+  await sweep.open("20", ["reverse", "sort"]);
+  await sweep.set("weight of all inputs", 0.2, 0.8, 3);
+  await sweep.start.click();
+  await expect(sweep.status).toContainText("3 values merged and asked in", { timeout: 90_000 });
+  const markers = sweep.region.locator(".sweep-plot .sweep-marker");
+  await expect(markers).toHaveCount(6);
+  await sweep.region.locator(".sweep-plot").scrollIntoViewIfNeeded();
+  const under = await markers.evaluateAll((points) =>
+    points.map((point) => {
+      const { x, y, width, height } = point.getBoundingClientRect();
+      return document.elementFromPoint(x + width / 2, y + height / 2)?.getAttribute("aria-label");
+    }),
+  );
+  expect(under).toEqual([0.2, 0.5, 0.8, 0.2, 0.5, 0.8].map((weight) => `Use weight ${weight}`));
+  const { x, y, width, height } = (await markers.last().boundingBox())!;
+  await page.mouse.click(x + width / 2, y + height / 2);
+  await expect(sweep.status).toHaveText("The recipe has weight 0.8 now. The view Merge shows it, and merges it into a folder.");
+  await expect(sweep.use("weight 0.8")).toHaveAttribute("aria-pressed", "true");
+  // From the button before the plot the keyboard comes to the points, one by one.
+  await sweep.region.getByRole("button", { name: "Back to the recipe before" }).focus();
+  for (const weight of [0.2, 0.5, 0.8]) {
+    await page.keyboard.press("Tab");
+    await expect(sweep.use(`weight ${weight}`)).toBeFocused();
+  }
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Space");
+  await expect(sweep.status).toContainText("The recipe has weight 0.2 now.");
+  await sweep.view("Merge");
+  await studio.recipe.getByRole("tab", { name: "YAML" }).click();
+  const lines = studio.recipe.getByRole("textbox", { name: "Recipe YAML" }).locator(".cm-line");
+  await expect(lines).toHaveText(commented.replaceAll("{weight: 0.5}", "{weight: 0.2}").split("\n"));
+});
+
 test("a value that cannot be merged says why, and the others are asked", async ({ page }) => {
   const [, sweep] = await demo(page, DEMO_TIES.replace("ties", "dare_ties"));
   await sweep.open("20", ["sort"]);

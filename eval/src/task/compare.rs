@@ -69,7 +69,7 @@ pub fn best(models: &[&[Record]], metric: Metric, filter: &str) -> Result<Option
 }
 
 /// Whether answers are to the same questions, which were asked in the same words.
-fn same_questions(one: &[Record], other: &[Record]) -> Result<(), Error> {
+pub(super) fn same_questions(one: &[Record], other: &[Record]) -> Result<(), Error> {
     let incomparable = |what: String| Err(Error::Incomparable { what });
     for (first, second) in one.iter().zip(other) {
         let document = first.document + 1;

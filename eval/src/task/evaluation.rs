@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::compare::same_questions;
 use super::metric::{self, Errors, Worth};
 use super::prompt::{Task, View};
 use super::report::{Measured, Results};
@@ -130,6 +131,22 @@ impl Evaluation {
     /// What was answered, in order.
     pub fn records(&self) -> &[Record] {
         &self.records
+    }
+
+    /// Takes answers that the same model gave to the same task before; how many. Only those count, from the first on, that are to the
+    /// questions that are asked here, in the same words and with the same examples. Nothing may have been asked so far.
+    pub fn go_on_from(&mut self, known: &[Record]) -> Result<usize, Error> {
+        for record in known.iter().take(self.questions) {
+            let before = self.random.clone();
+            let (_, asked) = self.question()?;
+            if same_questions(std::slice::from_ref(&asked), std::slice::from_ref(record)).is_err() {
+                self.random = before;
+                break;
+            }
+            self.asked += 1;
+            self.records.push(record.clone());
+        }
+        Ok(self.records.len())
     }
 
     /// The next questions, of `documents` documents at most; none when all are asked. Those that are asked and not answered come

@@ -9,6 +9,9 @@ use super::metric::{Errors, Worth};
 use super::score::Record;
 use super::{Error, Output, Value};
 
+/// What the answers come from, in the place of lm-evaluation-harness's kind of model.
+const PROGRAM: &str = "merge-studio";
+
 /// What a task's answers make together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
@@ -222,11 +225,36 @@ pub fn lm_eval_report(
     report.insert(
         "config".into(),
         json!({
-            "model": model, "limit": options.limit, "bootstrap_iters": resamplings, "fewshot_seed": options.seed,
+            "model": PROGRAM, "model_args": format!("pretrained={model},dtype=float32"), "limit": options.limit,
+            "bootstrap_iters": resamplings, "fewshot_seed": options.seed,
         }),
     );
+    report.insert("model_source".into(), PROGRAM.into());
     report.insert("model_name".into(), model.into());
+    report.insert("model_name_sanitized".into(), sanitized(model).into());
+    // Tasks are asked without a chat template. Of a time there is nothing: the same answers are the same bytes.
+    for key in ["system_instruction", "system_instruction_sha", "chat_template", "chat_template_sha"] {
+        report.insert(key.into(), Json::Null);
+    }
+    report.insert("fewshot_as_multiturn".into(), false.into());
     Ok(Json::Object(report))
+}
+
+/// A model's name as lm-evaluation-harness makes a folder's of it: each run of what no folder's name may have is two lines.
+fn sanitized(model: &str) -> String {
+    let is_kept = |letter: char| !"\"<>:/|\\?*[]".contains(letter);
+    let mut name = String::new();
+    let mut was_kept = true;
+    for letter in model.chars() {
+        let keep = is_kept(letter);
+        if keep {
+            name.push(letter);
+        } else if was_kept {
+            name.push_str("__");
+        }
+        was_kept = keep;
+    }
+    name
 }
 
 fn metrics(task: &Results) -> Json {

@@ -32,6 +32,8 @@ pub type Batches = Vec<Vec<String>>;
 pub struct EvaluateOrder {
     pub questions: Questions,
     pub model: Candidate,
+    /// What it has answered before, by task: what of it fits is not asked again.
+    pub known: Vec<Vec<Record>>,
     /// Whether it rests after each round until it is told to go on.
     pub rests: bool,
 }
@@ -88,6 +90,10 @@ pub enum Said {
     Refused(Refusal),
     /// A task cannot go on: why.
     Broken { task: usize, why: String },
+    /// The model cannot go on with a task: why.
+    Stuck { task: usize, why: String },
+    /// Answers to a task from before that count, and what they make.
+    Known { task: usize, records: Vec<Record>, results: Results },
     /// Answers to a task, behind those that were told before, and what all of them make.
     Answered {
         task: usize,

@@ -4,6 +4,7 @@ mod ask;
 mod crew;
 mod examiner;
 mod further;
+mod known;
 mod questions;
 mod run;
 mod setup;
@@ -23,6 +24,7 @@ use yew::prelude::*;
 
 use crate::protocol::{Batches, Candidate, ModelFiles, Opened, OpenedBatch, Order, Questions, Said, TaskInfo};
 use examiner::Examiner;
+use known::{Known, Source};
 use run::{Asked, Run};
 use sweep::{PageRecipe, Sweep};
 
@@ -119,8 +121,8 @@ pub enum Msg {
     Model(String),
     /// A task does.
     Task(String),
-    /// The files of this batch are no longer wanted.
-    Remove(usize),
+    /// A file of this batch is no longer wanted.
+    Remove(usize, String),
     /// How many questions of each task; `None` for all.
     Limit(Option<usize>),
     Start,
@@ -157,6 +159,10 @@ pub struct View {
     /// Reads task files.
     reader: Option<Examiner>,
     run: Option<Run>,
+    /// The models that are asked in it, and where its tasks come from.
+    running: (Vec<Given>, Vec<Source>),
+    /// What was answered before it.
+    known: Known,
     shown: Option<questions::Shown>,
     is_sweeping: bool,
 }
@@ -187,6 +193,8 @@ impl Component for View {
             demo: Demo::Not,
             reader: None,
             run: None,
+            running: (Vec::new(), Vec::new()),
+            known: Known::default(),
             shown: None,
             is_sweeping: false,
         }
@@ -201,8 +209,8 @@ impl Component for View {
             Msg::Demo(Err(file)) => self.demo = Demo::Lacks(file),
             Msg::Model(name) => toggle(&mut self.models_out, name),
             Msg::Task(name) => toggle(&mut self.tasks_out, name),
-            Msg::Remove(batch) => {
-                self.batches.remove(batch);
+            Msg::Remove(batch, file) => {
+                self.remove(batch, &file);
                 self.read(ctx);
             }
             Msg::Limit(limit) => self.limit = limit,
@@ -218,6 +226,7 @@ impl Component for View {
                 for (batch, opened) in self.batches.iter_mut().zip(opened) {
                     batch.opened = Some(opened);
                 }
+                self.tell_apart();
             }
             Msg::Read(Said::Died(why)) => {
                 self.reader = None;
@@ -350,43 +359,96 @@ impl View {
         self.read(ctx);
     }
 
+    /// Removes a file that is no task; with it those that came with it, where none of them is.
+    fn remove(&mut self, batch: usize, file: &str) {
+        let files = &mut self.batches[batch].files;
+        files.retain(|other| other.name() != file);
+        let mut opened = self.batches[batch].opened.iter().flat_map(|opened| &opened.files);
+        if self.batches[batch].files.is_empty() || !opened.any(|opened| opened.file != file && opened.task.is_ok()) {
+            self.batches.remove(batch);
+        }
+    }
+
     /// Lets a worker say what tasks there are.
     fn read(&mut self, ctx: &Context<Self>) {
-        let (batches, files) = self.batch_files();
+        let (batches, files) = batch_files(self.batches.iter());
         let beside = Array::of2(&files, &Array::new());
         self.reader =
             Some(Examiner::call(Order::Read(batches), beside.into(), ctx.link().callback(|(_, said)| Msg::Read(said))));
     }
 
-    fn batch_files(&self) -> (Batches, Array) {
-        let names = self.batches.iter().map(|batch| batch.files.iter().map(File::name).collect()).collect();
-        let files = self.batches.iter().map(|batch| batch.files.iter().collect::<Array>()).collect();
-        (names, files)
+    /// Of tasks of one name the one that was given last counts. Files of which none counts any more go; where some do, the others say why
+    /// they do not.
+    fn tell_apart(&mut self) {
+        let mut names = BTreeSet::new();
+        let mut at = self.batches.len();
+        while at > 0 {
+            at -= 1;
+            let is_last = at + 1 == self.batches.len();
+            let Some(opened) = &mut self.batches[at].opened else { continue };
+            let mut others = 0;
+            for given in &mut opened.files {
+                let Ok(task) = &given.task else { continue };
+                if !names.insert(task.name.clone()) {
+                    given.task = Err(words::same_name(&task.name));
+                    others += 1;
+                }
+            }
+            if !is_last && others > 0 && others == opened.files.len() {
+                self.batches.remove(at);
+            }
+        }
     }
 
+    /// The tasks that take part, with the files of which they are.
     fn asked(&self) -> Asked {
-        let (batches, files) = self.batch_files();
         let chosen = self.chosen_tasks();
-        let tasks = chosen.iter().map(|(batch, at, _)| (*batch, *at)).collect();
+        let mut used: Vec<usize> = chosen.iter().map(|(batch, ..)| *batch).collect();
+        used.dedup();
+        let place = |batch: usize| used.iter().position(|other| *other == batch).unwrap_or_default();
+        let tasks = chosen.iter().map(|(batch, at, _)| (place(*batch), *at)).collect();
+        let (batches, files) = batch_files(used.iter().filter_map(|batch| self.batches.get(*batch)));
         let questions = Questions { batches, tasks, limit: self.limit };
         Asked { questions, files, tasks: chosen.into_iter().map(|(.., task)| task.clone()).collect() }
     }
 
     fn start(&mut self, ctx: &Context<Self>) {
+        self.remember();
         let asked = self.asked();
-        let chosen = self.chosen();
+        let chosen: Vec<Given> = self.chosen().into_iter().cloned().collect();
+        let source =
+            |(batch, at, _): (usize, usize, &TaskInfo)| Source { files: self.batches[batch].files.clone(), at };
+        let sources: Vec<Source> = self.chosen_tasks().into_iter().map(source).collect();
         let names = chosen.iter().map(|model| model.files.name.clone()).collect();
         let opened = self.batches.iter().filter_map(|batch| batch.opened.as_ref());
         let groups = opened.flat_map(|opened| &opened.groups).cloned().collect();
-        let job = |model: &&Given| {
-            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory(), true)
+        let job = |model: &Given| {
+            let known = sources.iter().map(|source| self.known.of(model, source)).collect();
+            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory(), known, true)
         };
         let jobs = chosen.iter().map(job).collect();
         let mut run = Run::new(names, asked.tasks.clone(), groups, self.limit);
         run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
         self.run = Some(run);
+        self.running = (chosen, sources);
         self.shown = None;
     }
+
+    /// Keeps what was answered to what is still there.
+    fn remember(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.known.add(run, &self.running.0, &self.running.1);
+        }
+        let batches = &self.batches;
+        self.known.keep(&self.models, |source| batches.iter().any(|batch| batch.files == source.files));
+    }
+}
+
+/// Names of files, and the files.
+fn batch_files<'a>(batches: impl Iterator<Item = &'a Batch> + Clone) -> (Batches, Array) {
+    let names = batches.clone().map(|batch| batch.files.iter().map(File::name).collect()).collect();
+    let files = batches.map(|batch| batch.files.iter().collect::<Array>()).collect();
+    (names, files)
 }
 
 fn toggle(names: &mut BTreeSet<String>, name: String) {

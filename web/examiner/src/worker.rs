@@ -16,14 +16,14 @@ use std::sync::Arc;
 
 use js_sys::{Array, Date};
 use merge_studio_eval::model::Model;
-use merge_studio_eval::task::{Errors, Evaluation, Group, Options, StepError, Task, lm_eval_report};
+use merge_studio_eval::task::{Errors, Evaluation, Group, Options, Record, StepError, Task, lm_eval_report};
 use merge_studio_web::wire;
 use wasm_bindgen::prelude::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use crate::protocol::{Batches, Candidate, EvaluateOrder, Opened, OpenedBatch, Order, Refusal, Said, TaskInfo};
+use crate::protocol::{Batches, Candidate, EvaluateOrder, Opened, OpenedBatch, Order, Said, TaskInfo};
 use models::Origin;
 use shelf::Shelf;
 
@@ -112,7 +112,7 @@ fn open(names: &Batches, files: &[Vec<Blob>]) -> Vec<tasks::Batch> {
 
 /// Reads the model; nothing where there is nothing to ask, or nobody.
 async fn begin(order: EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob>>) -> Option<Examination> {
-    let EvaluateOrder { questions, model, rests } = order;
+    let EvaluateOrder { questions, model, known, rests } = order;
     let (name, mut origin) = origin(model, models);
     let mut batches = open(&questions.batches, batches);
     let groups: Vec<Group> = batches.iter_mut().flat_map(|batch| std::mem::take(&mut batch.groups)).collect();
@@ -122,10 +122,13 @@ async fn begin(order: EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob
         let begun = Evaluation::new(content, options);
         begun.map_err(|error| tell(&Said::Broken { task, why: error.to_string() })).ok()
     };
-    let evaluations: Vec<Option<Evaluation>> =
+    let mut evaluations: Vec<Option<Evaluation>> =
         questions.tasks.iter().filter_map(chosen).enumerate().map(begin).collect();
-    if evaluations.iter().all(Option::is_none) {
-        tell(&Said::Finished { report: None });
+    for (task, (evaluation, known)) in evaluations.iter_mut().zip(&known).enumerate() {
+        go_on_from(task, evaluation, known);
+    }
+    if is_over(&evaluations) {
+        tell(&Said::Finished { report: report(&name, &evaluations, &groups) });
         return None;
     }
     tell(&Said::Loading);
@@ -136,6 +139,42 @@ async fn begin(order: EvaluateOrder, batches: &[Vec<Blob>], models: Vec<Vec<Blob
             None
         }
     }
+}
+
+/// Takes what is known of a task, and tells what of it counts.
+fn go_on_from(task: usize, evaluation: &mut Option<Evaluation>, known: &[Record]) {
+    let Some(begun) = evaluation.as_mut().filter(|_| !known.is_empty()) else { return };
+    match begun.go_on_from(known).and_then(|_| begun.results(errors(begun))) {
+        Ok(results) => tell(&Said::Known { task, records: begun.records().to_vec(), results }),
+        Err(error) => {
+            tell(&Said::Broken { task, why: error.to_string() });
+            *evaluation = None;
+        }
+    }
+}
+
+/// How standard errors are found: those that take long, once all is answered.
+fn errors(evaluation: &Evaluation) -> Errors {
+    if is_answered(evaluation) { Errors::FULL } else { Errors::Formula }
+}
+
+fn is_answered(evaluation: &Evaluation) -> bool {
+    evaluation.records().len() == evaluation.questions()
+}
+
+/// Whether all is answered that can be.
+fn is_over(evaluations: &[Option<Evaluation>]) -> bool {
+    evaluations.iter().flatten().all(is_answered)
+}
+
+/// lm-evaluation-harness's results, where anything was answered.
+fn report(name: &str, evaluations: &[Option<Evaluation>], groups: &[Group]) -> Option<String> {
+    let answered: Vec<&Evaluation> = evaluations.iter().flatten().filter(|one| !one.records().is_empty()).collect();
+    if answered.is_empty() {
+        return None;
+    }
+    let report = lm_eval_report(name, &answered, groups, Errors::FULL, false).ok()?;
+    serde_json::to_string_pretty(&report).ok()
 }
 
 impl tasks::Batch {
@@ -173,29 +212,27 @@ struct Examination {
 impl Examination {
     /// Asks the next round, or all of them.
     fn go_on(&mut self) {
-        while let Some(&until) = ROUNDS.get(self.round).filter(|_| !self.is_over()) {
+        while let Some(&until) = ROUNDS.get(self.round).filter(|_| !is_over(&self.evaluations)) {
             self.round += 1;
+            let mut has_asked = false;
             for task in 0..self.evaluations.len() {
-                if let Err(why) = self.ask(task, until) {
-                    return tell(&Said::Refused(why));
-                }
+                has_asked |= self.ask(task, until);
             }
-            if self.rests && !self.is_over() {
+            if self.rests && has_asked && !is_over(&self.evaluations) {
                 return tell(&Said::Rested);
             }
         }
-        tell(&Said::Finished { report: self.report() });
+        tell(&Said::Finished { report: report(&self.name, &self.evaluations, &self.groups) });
     }
 
-    fn is_over(&self) -> bool {
-        self.evaluations.iter().flatten().all(|one| one.records().len() == one.questions())
-    }
-
-    /// Asks a task's questions until so many are answered.
-    fn ask(&mut self, task: usize, until: usize) -> Result<(), Refusal> {
-        let Some(evaluation) = &mut self.evaluations[task] else { return Ok(()) };
+    /// Asks a task's questions until so many are answered; whether there were any.
+    fn ask(&mut self, task: usize, until: usize) -> bool {
+        let Some(evaluation) = &mut self.evaluations[task] else { return false };
         let until = until.min(evaluation.questions());
         let mut told = evaluation.records().len();
+        if told >= until {
+            return false;
+        }
         let mut together = 1;
         let mut last = Date::now();
         while evaluation.records().len() < until {
@@ -204,17 +241,19 @@ impl Examination {
             let broken = match evaluation.step(&mut self.model, count) {
                 Ok(_) => None,
                 Err(StepError::Task(error)) => Some(error),
-                Err(StepError::Model(error)) => return Err(models::refused(&error)),
+                Err(StepError::Model(error)) => {
+                    tell(&Said::Stuck { task, why: error.to_string() });
+                    self.evaluations[task] = None;
+                    return true;
+                }
             };
             let now = Date::now();
             together =
                 if now - began < REPORT_EVERY / 4.0 { (2 * together).min(TOGETHER) } else { together.div_ceil(2) };
             let is_round = evaluation.records().len() >= until;
-            let is_end = evaluation.records().len() == evaluation.questions();
-            let errors = if is_end { Errors::FULL } else { Errors::Formula };
             let results = match broken {
                 Some(error) => Err(error),
-                None if is_round || now - last >= REPORT_EVERY => evaluation.results(errors),
+                None if is_round || now - last >= REPORT_EVERY => evaluation.results(errors(evaluation)),
                 None => continue,
             };
             match results {
@@ -226,21 +265,11 @@ impl Examination {
                 Err(error) => {
                     self.evaluations[task] = None;
                     tell(&Said::Broken { task, why: error.to_string() });
-                    return Ok(());
+                    return true;
                 }
             }
             last = now;
         }
-        Ok(())
-    }
-
-    fn report(&self) -> Option<String> {
-        let answered: Vec<&Evaluation> =
-            self.evaluations.iter().flatten().filter(|one| !one.records().is_empty()).collect();
-        if answered.is_empty() {
-            return None;
-        }
-        let report = lm_eval_report(&self.name, &answered, &self.groups, Errors::FULL, false).ok()?;
-        serde_json::to_string_pretty(&report).ok()
+        true
     }
 }

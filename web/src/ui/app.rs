@@ -135,6 +135,11 @@ impl Component for App {
         let link = ctx.link();
         let act = link.callback(Msg::Act);
         let state = Shared(self.state.clone());
+        let (here, what) = if self.evaluating {
+            (words::DROP_TASKS_HERE, words::DROP_TASKS_WHAT)
+        } else {
+            (words::DROP_HERE, words::DROP_WHAT)
+        };
         html! {
             <>
                 { header(&HeaderProps {
@@ -158,7 +163,7 @@ impl Component for App {
                     { benchmark::benchmark(&self.state, gauging, &link.callback(Msg::Act)) }
                 }
                 if self.hovering {
-                    <div class="drop"><p><strong>{ words::DROP_HERE }</strong>{ words::DROP_WHAT }</p></div>
+                    <div class="drop"><p><strong>{ here }</strong>{ what }</p></div>
                 }
             </>
         }

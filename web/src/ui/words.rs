@@ -31,6 +31,10 @@ pub const LOADING_EVALUATE: &str = "What evaluates models is being loaded …";
 pub const DROP_HERE: &str = "Drop models or a recipe";
 /// Below it.
 pub const DROP_WHAT: &str = "Folders, .safetensors files, or a .yaml recipe. They stay on this machine.";
+/// Drop overlay where models are evaluated.
+pub const DROP_TASKS_HERE: &str = "Drop tasks or models";
+/// Below it.
+pub const DROP_TASKS_WHAT: &str = "Task files with their data, or folders of models. They stay on this machine.";
 /// Button that closes a notice.
 pub const DISMISS: &str = "Dismiss";
 

@@ -11,6 +11,8 @@ pub struct Prompt {
     pub number: u32,
     pub model: ModelFiles,
     pub text: String,
+    /// What the chat begins with; empty for nothing.
+    pub system: String,
     /// Whether it goes through the model's chat template, where it has one.
     pub chat: bool,
     /// Tokens of the answer at most.
@@ -33,8 +35,8 @@ pub struct Sampling {
 pub enum Reply {
     /// It is being read.
     Loading,
-    /// It reads the prompt.
-    Reading { is_chat: bool },
+    /// It reads the prompt: whether through its chat template, and whether the system message is in it.
+    Reading { is_chat: bool, has_system: bool },
     /// It wrote this, behind what it wrote before: tokens in all.
     Wrote { text: String, tokens: usize },
     /// It wrote everything. The pace is that of the tokens behind the first.

@@ -253,11 +253,16 @@ impl Ask {
     fn ask(&mut self, ctx: &Context<Self>) {
         let names = self.names(ctx);
         let mut before = std::mem::take(&mut self.seats);
+        self.asked = self.settings.read().map(|wanted| (self.prompt.clone(), wanted));
+        let wants_system = self.asked.as_ref().is_some_and(|(_, wanted)| !wanted.system.is_empty());
         for model in ctx.props().models.iter().filter(|model| names.contains(&model.files.name)) {
             let worker = before.iter_mut().find(|seat| seat.model.is_same(model)).and_then(|seat| seat.worker.take());
-            self.seats.push(Seat { model: model.clone(), worker, answer: Answer::default() });
+            self.seats.push(Seat {
+                model: model.clone(),
+                worker,
+                answer: Answer { wants_system, ..Answer::default() },
+            });
         }
-        self.asked = self.settings.read().map(|wanted| (self.prompt.clone(), wanted));
         self.number += 1;
         self.is_cancelled = false;
         self.go_on(ctx);
@@ -274,6 +279,7 @@ impl Ask {
                 number: self.number,
                 model: seat.model.files.clone(),
                 text: text.clone(),
+                system: wanted.system.clone(),
                 chat: wanted.chat,
                 longest: wanted.longest,
                 sampling: wanted.sampling.clone(),

@@ -31,9 +31,11 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// The last model, which is the merge where there is one, against the first.
+    /// The last model, which is the merge where there is one, against the first: of those that have answered.
     pub fn new(run: &Run, task: usize) -> Self {
-        Self { task, one: run.models.len() - 1, other: 0, which: Which::All, count: PAGE }
+        let mut answered = (0..run.models.len()).filter(|model| !run.cells[task][*model].records.is_empty());
+        let other = answered.next().unwrap_or_default();
+        Self { task, one: answered.next_back().unwrap_or(other), other, which: Which::All, count: PAGE }
     }
 }
 

@@ -21,9 +21,9 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// All of it to one model, of these models' files; after each round it may rest.
-    pub fn of(&self, model: Candidate, files: &Array, bytes: u64, rests: bool) -> Job {
-        let order = Order::Evaluate(EvaluateOrder { questions: self.questions.clone(), model, rests });
+    /// All of it to one model, of these models' files, but what is known; after each round it may rest.
+    pub fn of(&self, model: Candidate, files: &Array, bytes: u64, known: Vec<Vec<Record>>, rests: bool) -> Job {
+        let order = Order::Evaluate(EvaluateOrder { questions: self.questions.clone(), model, known, rests });
         Job { order, beside: Array::of2(&self.files, files).into(), bytes }
     }
 }
@@ -54,6 +54,8 @@ impl State {
 pub struct Cell {
     pub records: Vec<Record>,
     pub results: Option<Results>,
+    /// Why it cannot go on.
+    pub stuck: Option<String>,
     /// Answers until the last round was over: those that count where models are compared.
     compared: usize,
 }
@@ -85,6 +87,8 @@ pub struct Run {
     /// It is there until all is asked, or cancelled.
     crew: Option<Crew>,
     pub is_cancelled: bool,
+    /// Answers that were known from before.
+    pub known: usize,
     /// Milliseconds since 1970.
     began: f64,
     /// How long it took, when it is over.
@@ -106,6 +110,7 @@ impl Run {
             limit,
             crew: None,
             is_cancelled: false,
+            known: 0,
             began: 0.0,
             seconds: 0.0,
         }
@@ -165,6 +170,13 @@ impl Run {
                 }
             }
             Said::Broken { task, why } => self.broken[task] = Some(why),
+            Said::Stuck { task, why } => self.cells[task][model].stuck = Some(why),
+            Said::Known { task, records, results } => {
+                self.known += records.len();
+                let compared = records.len();
+                self.cells[task][model] = Cell { records, results: Some(results), stuck: None, compared };
+                self.judge(task);
+            }
             Said::Answered { task, records, results, is_round } => {
                 self.states[model] = State::Asking;
                 let cell = &mut self.cells[task][model];
@@ -215,6 +227,7 @@ impl Run {
                 match state {
                     State::Refused(_) => continue,
                     State::Died(_) => all += answered,
+                    _ if cell.stuck.is_some() => all += answered,
                     _ => all += self.questions(task),
                 }
                 done += answered;

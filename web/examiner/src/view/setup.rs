@@ -50,6 +50,9 @@ pub fn setup(view: &View, link: &Scope<View>) -> Html {
                     <button type="button" class="main" disabled={!ready} onclick={link.callback(|_: MouseEvent| Msg::Start)}>{ words::START }</button>
                 }
             </div>
+            if !ready && !going {
+                <p class="aside">{ words::NOT_READY }</p>
+            }
         </>
     }
 }
@@ -60,11 +63,17 @@ fn tasks(view: &View, link: &Scope<View>) -> Html {
         let opened = batch.opened.iter().flat_map(|opened| &opened.files);
         opened.filter_map(move |opened| Some((at, opened.file.clone(), opened.task.as_ref().err()?.clone())))
     });
-    let remove = |batch: usize| link.callback(move |_: MouseEvent| Msg::Remove(batch));
+    let remove = |batch: usize, file: &str| {
+        let file = file.to_owned();
+        link.callback(move |_: MouseEvent| Msg::Remove(batch, file.clone()))
+    };
     html! {
         <>
             if let Demo::Lacks(file) = view.demo {
                 <p class="note is-error" role="alert">{ words::no_demo(file) }</p>
+            }
+            if tasks.is_empty() && view.reader.is_none() {
+                <p class="aside">{ words::NO_TASKS }</p>
             }
             { for tasks.iter().map(|(.., task)| {
                 let name = task.name.clone();
@@ -77,7 +86,7 @@ fn tasks(view: &View, link: &Scope<View>) -> Html {
             { for broken.map(|(batch, file, why)| html! {
                 <div class="note is-error" role="alert">
                     <p>{ words::no_task(&file, &why) }</p>
-                    <button type="button" class="quiet small" onclick={remove(batch)}>{ words::remove(&file) }</button>
+                    <button type="button" class="quiet small" onclick={remove(batch, &file)}>{ words::remove(&file) }</button>
                 </div>
             }) }
         </>

@@ -3,6 +3,7 @@
 mod chart;
 mod knob;
 mod table;
+mod text;
 mod words;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,8 @@ pub struct Swept {
     values: Vec<f64>,
     /// The recipe with each value.
     texts: Vec<String>,
+    /// Whether these say it in the recipe's own words.
+    keeps_comments: bool,
     /// The recipe when it began.
     began_with: String,
     /// Models are the points.
@@ -292,7 +295,7 @@ impl Sweep {
 
     fn status(&self, swept: &Swept) -> String {
         match swept.used {
-            Some(at) if !self.is_going() => words::used(&swept.run.models[at]),
+            Some(at) if !self.is_going() => words::used(&swept.run.models[at], swept.keeps_comments),
             _ => words::stage(&swept.run),
         }
     }
@@ -337,7 +340,11 @@ impl Sweep {
         let Some(knob) = self.knob(knobs) else { return };
         let (from, to) = self.range(knob);
         let values = knob::values(from, to, self.points);
-        let texts: Vec<String> = values.iter().map(|value| recipe::write(&knob.set(recipe, *value))).collect();
+        let with = |value: f64| text::with(&page.text, recipe, knob, value);
+        let kept: Option<Vec<String>> = values.iter().map(|value| with(*value)).collect();
+        let keeps_comments = kept.is_some();
+        let anew = |value: &f64| recipe::write(&knob.set(recipe, *value));
+        let texts = kept.unwrap_or_else(|| values.iter().map(anew).collect());
         let points: Vec<String> = values.iter().map(|value| words::point(knob, *value)).collect();
         // Only what is merged is opened.
         let mut used: Vec<usize> = Vec::new();
@@ -359,14 +366,15 @@ impl Sweep {
             let (name, recipe, inputs, binding) = (name.clone(), recipe.clone(), inputs.clone(), binding.clone());
             let merge = MergeOrder { name, recipe, inputs, binding, seed: page.seed };
             // Points come one after another rather than all of them at the end.
-            asked.of(Candidate::Merge(merge), &blobs, bytes, false)
+            asked.of(Candidate::Merge(merge), &blobs, bytes, Vec::new(), false)
         };
         let jobs = points.iter().zip(&texts).map(job).collect();
         let mut run = Run::new(points, asked.tasks.clone(), Vec::new(), asked.questions.limit);
         ongoing.emit(true);
         run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
         let began_with = page.text.clone();
-        self.swept = Some(Swept { knob: knob.clone(), values, texts, began_with, run, used: None, before: None });
+        let knob = knob.clone();
+        self.swept = Some(Swept { knob, values, texts, keeps_comments, began_with, run, used: None, before: None });
     }
 }
 

@@ -19,7 +19,7 @@ pub fn table(run: &Run, shown: Option<&Shown>, link: &Scope<View>) -> Html {
                 <table aria-labelledby="results-title">
                     <thead><tr>
                         <th scope="col">{ words::TASK }</th>
-                        { for run.models.iter().map(|model| html! { <th scope="col" class="figure">{ model.clone() }</th> }) }
+                        { for run.models.iter().map(|model| html! { <th scope="col" class="figure"><span class="name">{ model.clone() }</span></th> }) }
                     </tr></thead>
                     <tbody>{ for rows }{ for groups }</tbody>
                 </table>
@@ -39,7 +39,31 @@ pub fn trouble(run: &Run) -> Html {
     });
     let tasks = run.tasks.iter().zip(&run.broken);
     let tasks = tasks.filter_map(|(task, why)| Some(words::broken(&task.name, why.as_ref()?)));
-    html! { <>{ for models.chain(tasks).map(|words| html! { <p class="note is-error" role="alert">{ words }</p> }) }</> }
+    let stuck = stuck(run);
+    let stuck = stuck.iter().map(|(tasks, models, why)| words::stuck(tasks, models, why));
+    html! { <>{ for models.chain(tasks).chain(stuck).map(|words| html! { <p class="note is-error" role="alert">{ words }</p> }) }</> }
+}
+
+/// Tasks with which models could not go on, and why: tasks that stopped for the same models and reason together.
+fn stuck(run: &Run) -> Vec<(Vec<String>, Vec<String>, &str)> {
+    let mut found: Vec<(Vec<String>, Vec<String>, &str)> = Vec::new();
+    for (task, cells) in run.tasks.iter().zip(&run.cells) {
+        let mut reasons: Vec<(Vec<String>, &str)> = Vec::new();
+        for (model, cell) in run.models.iter().zip(cells) {
+            let Some(why) = &cell.stuck else { continue };
+            match reasons.iter_mut().find(|(_, other)| other == why) {
+                Some((models, _)) => models.push(model.clone()),
+                None => reasons.push((vec![model.clone()], why)),
+            }
+        }
+        for (models, why) in reasons {
+            match found.iter_mut().find(|(_, others, other)| *others == models && *other == why) {
+                Some((tasks, ..)) => tasks.push(task.name.clone()),
+                None => found.push((vec![task.name.clone()], models, why)),
+            }
+        }
+    }
+    found
 }
 
 /// A row a metric; before anything is answered, one.

@@ -4,7 +4,7 @@ pub mod ask;
 
 use merge_studio_eval::task::{Measured, Output};
 use merge_studio_web::ui::numbers;
-use merge_studio_web::ui::words::{count, sentence};
+use merge_studio_web::ui::words::{count, listed, sentence};
 
 use super::questions::Which;
 use super::run::{Run, State};
@@ -19,8 +19,10 @@ pub const MODELS: &str = "Models";
 pub const NO_MODELS: &str = "No model is loaded. Add one in the view Merge.";
 pub const TASKS: &str = "Tasks";
 pub const ADD_TASKS: &str = "Add task files";
-pub const WHICH_FILES: &str = "lm-evaluation-harness's task files (.yaml) with their data beside them, or JSON Lines alone. Dropping them \
-    here does, too.";
+pub const WHICH_FILES: &str = "lm-evaluation-harness's task files (.yaml) chosen together with their data, or JSON Lines (.jsonl) alone. They \
+    can be dropped here, too.";
+pub const NO_TASKS: &str = "No task is there. Add files, or load the demo models in the view Merge: they bring three.";
+pub const NOT_READY: &str = "Choose at least one model and one task.";
 pub const READING: &str = "Task files are being read …";
 pub const QUESTIONS: &str = "Questions";
 pub const ALL: &str = "all";
@@ -91,7 +93,12 @@ pub fn stage(run: &Run) -> String {
     if !run.is_going() && all == 0 {
         "Nothing could be evaluated.".to_owned()
     } else if !run.is_going() {
-        format!("Evaluated in {}.", numbers::seconds(run.seconds))
+        let took = numbers::seconds(run.seconds);
+        match run.known {
+            0 => format!("Evaluated in {took}."),
+            known if known == all => format!("Evaluated in {took}: all answers were known from before."),
+            known => format!("Evaluated in {took}: {} were known from before.", answered(known, all)),
+        }
     } else if run.states.iter().all(|state| *state == State::Waiting) {
         "Starting …".to_owned()
     } else if done == 0 {
@@ -158,6 +165,16 @@ pub fn died(model: &str, why: &str) -> String {
         "{model} stopped: what evaluated it ran out of memory or died ({why}). What it answered so far stays. Choose fewer or \
          smaller models, or close other tabs, then start again."
     )
+}
+
+/// Why models could not go on with tasks.
+pub fn stuck(tasks: &[String], models: &[String], why: &str) -> String {
+    format!("{} stopped for {}: {}", listed(tasks), listed(models), sentence(why))
+}
+
+/// Why a task of this name is none.
+pub fn same_name(task: &str) -> String {
+    format!("another task is called {task}. Rename one of them (`task:` in a task file, or the data file itself)")
 }
 
 /// Why a task stopped.

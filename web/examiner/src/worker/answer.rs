@@ -67,13 +67,20 @@ impl Desk {
         let refused = |error| models::refused(&error);
         let tokenizer = model.tokenizer();
         let is_chat = prompt.chat && tokenizer.has_chat_template();
-        say(Reply::Reading { is_chat });
-        let text = if is_chat {
-            let turn = Message { role: "user".to_owned(), content: prompt.text.clone() };
-            tokenizer.chat(&[turn], true).map_err(refused)?
-        } else {
-            prompt.text.clone()
-        };
+        let turn = |role: &str, text: &str| Message { role: role.to_owned(), content: text.to_owned() };
+        let mut text = prompt.text.clone();
+        let mut has_system = false;
+        if is_chat {
+            let user = turn("user", &prompt.text);
+            text = tokenizer.chat(std::slice::from_ref(&user), true).map_err(refused)?;
+            if !prompt.system.is_empty() {
+                let with = tokenizer.chat(&[turn("system", &prompt.system), user], true).map_err(refused)?;
+                // Some templates pass over what they do not know.
+                has_system = with != text;
+                text = with;
+            }
+        }
+        say(Reply::Reading { is_chat, has_system });
         // The whole prompt counts: rather the answer is shorter.
         let (length, context) = (tokenizer.encode_prompt(&text).map_err(refused)?.len(), model.context());
         let room = context.checked_sub(length).filter(|room| *room > 0);
@@ -143,7 +150,7 @@ mod tests {
 
     fn prompt(longest: usize, sampling: Option<Sampling>) -> Prompt {
         let model = ModelFiles { name: String::new(), paths: Vec::new() };
-        Prompt { number: 0, model, text: String::new(), chat: false, longest, sampling }
+        Prompt { number: 0, model, text: String::new(), system: String::new(), chat: false, longest, sampling }
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn open(names: &[String], blobs: &[Blob]) -> Batch {
     let mut batch = Batch::default();
     let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
     for (name, blob) in names.iter().zip(blobs) {
-        match read(blob) {
+        match kind(name).and_then(|()| read(blob)) {
             Ok(bytes) => files.push((name, bytes)),
             Err(why) => batch.add(name, Err(why), false),
         }
@@ -106,6 +106,24 @@ fn named(name: &str, bytes: &[u8]) -> Named {
 
 fn several(names: &[&str]) -> String {
     format!("its fields are those of {}: the file's name must say which", names.join(" and of "))
+}
+
+/// What is read here, by the ends of files' names. A name without one is tried.
+const READ: [&str; 4] = ["yaml", "yml", "jsonl", "json"];
+/// Ends of tables' names.
+const TABLES: [&str; 6] = ["csv", "tsv", "parquet", "arrow", "xlsx", "xls"];
+
+/// Why a file of this name is not looked into.
+fn kind(name: &str) -> Result<(), String> {
+    let Some(extension) = Path::new(name).extension() else { return Ok(()) };
+    let is_one_of = |known: &[&str]| known.iter().any(|known| extension.eq_ignore_ascii_case(known));
+    if is_one_of(&READ) {
+        Ok(())
+    } else if is_one_of(&TABLES) {
+        Err("tables are not read. Save it as JSON Lines (.jsonl): an object a line, as {\"question\": …, \"answer\": …}".to_owned())
+    } else {
+        Err("it is no task: tasks are .yaml, .jsonl or .json files. Models are added in the view Merge".to_owned())
+    }
 }
 
 fn read(blob: &Blob) -> Result<Vec<u8>, String> {

@@ -34,6 +34,10 @@ pub struct Answer {
     pub tokens_a_second: Option<f64>,
     /// Whether the prompt went through the model's chat template, once it is known.
     pub is_chat: Option<bool>,
+    /// Whether there is a system message for it.
+    pub wants_system: bool,
+    /// Whether it got that.
+    pub has_system: bool,
 }
 
 impl Answer {
@@ -44,9 +48,10 @@ impl Answer {
         }
         match reply {
             Reply::Loading => self.stage = Stage::Loading,
-            Reply::Reading { is_chat } => {
+            Reply::Reading { is_chat, has_system } => {
                 self.stage = Stage::Reading;
                 self.is_chat = Some(is_chat);
+                self.has_system = has_system;
             }
             Reply::Wrote { text, tokens } => {
                 self.stage = Stage::Writing;
@@ -123,7 +128,7 @@ mod tests {
     fn pieces_come_behind_each_other_and_stay_when_it_is_cancelled() {
         let mut answer = Answer::default();
         assert!(answer.is_going() && answer.turn() == Turn::Waits);
-        answer.hear(Reply::Reading { is_chat: true });
+        answer.hear(Reply::Reading { is_chat: true, has_system: false });
         answer.hear(Reply::Wrote { text: "one ".into(), tokens: 1 });
         answer.hear(Reply::Wrote { text: "two".into(), tokens: 2 });
         assert!(answer.cancel());

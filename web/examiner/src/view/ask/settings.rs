@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use merge_studio_web::ui::field;
-use web_sys::HtmlInputElement;
+use web_sys::{HtmlInputElement, HtmlTextAreaElement};
 use yew::prelude::*;
 
 use crate::protocol::Sampling;
@@ -36,6 +36,7 @@ impl Number {
 pub struct Settings {
     is_sampled: bool,
     chat: bool,
+    system: String,
     /// What was typed, in the order of [`NUMBERS`].
     typed: [String; 5],
 }
@@ -44,6 +45,7 @@ pub struct Settings {
 pub enum Setting {
     Sampled(bool),
     Chat(bool),
+    System(String),
     /// The number at this place.
     Number(usize, String),
 }
@@ -51,13 +53,20 @@ pub enum Setting {
 /// What is set, read.
 pub struct Wanted {
     pub chat: bool,
+    /// What a chat begins with; empty for nothing.
+    pub system: String,
     pub longest: usize,
     pub sampling: Option<Sampling>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { is_sampled: false, chat: true, typed: NUMBERS.map(|number| number.default.to_owned()) }
+        Self {
+            is_sampled: false,
+            chat: true,
+            system: String::new(),
+            typed: NUMBERS.map(|number| number.default.to_owned()),
+        }
     }
 }
 
@@ -66,6 +75,7 @@ impl Settings {
         match setting {
             Setting::Sampled(is_sampled) => self.is_sampled = is_sampled,
             Setting::Chat(chat) => self.chat = chat,
+            Setting::System(system) => self.system = system,
             Setting::Number(at, typed) => self.typed[at] = typed,
         }
     }
@@ -84,7 +94,8 @@ impl Settings {
         } else {
             None
         };
-        Some(Wanted { chat: self.chat, longest, sampling })
+        let system = if self.chat { self.system.trim().to_owned() } else { String::new() };
+        Some(Wanted { chat: self.chat, system, longest, sampling })
     }
 }
 
@@ -92,6 +103,8 @@ impl Settings {
 pub fn view(settings: &Settings, disabled: bool, set: &Callback<Setting>) -> Html {
     let answers = set.reform(|event: Event| Setting::Sampled(field::selected(&event) == words::SAMPLED));
     let chat = set.reform(|event: Event| Setting::Chat(event.target_unchecked_into::<HtmlInputElement>().checked()));
+    let system =
+        set.reform(|event: InputEvent| Setting::System(event.target_unchecked_into::<HtmlTextAreaElement>().value()));
     html! {
         <fieldset class="ask-settings" {disabled}>
             <legend>{ words::SETTINGS }</legend>
@@ -110,6 +123,12 @@ pub fn view(settings: &Settings, disabled: bool, set: &Callback<Setting>) -> Htm
                 <span>{ words::CHAT }</span>
                 <span class="aside">{ words::CHAT_WHAT }</span>
             </label>
+            <div class="field ask-system">
+                <label for="ask-system">{ words::SYSTEM }</label>
+                <textarea id="ask-system" rows="2" disabled={!settings.chat} aria-describedby="ask-system-what"
+                    value={settings.system.clone()} oninput={system} />
+                <p id="ask-system-what" class="aside">{ if settings.chat { words::SYSTEM_WHAT } else { words::SYSTEM_OFF } }</p>
+            </div>
         </fieldset>
     }
 }
@@ -177,6 +196,15 @@ mod tests {
         ] {
             assert!(with(at, typed, true).is_none(), "{}: {typed}", NUMBERS[at].label);
         }
+    }
+
+    #[test]
+    fn without_the_chat_template_there_is_no_system_message() {
+        let mut settings = Settings::default();
+        settings.set(Setting::System(" Be brief.\n".to_owned()));
+        assert_eq!(settings.read().unwrap().system, "Be brief.");
+        settings.set(Setting::Chat(false));
+        assert_eq!(settings.read().unwrap().system, "");
     }
 
     #[test]

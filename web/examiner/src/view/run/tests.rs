@@ -101,3 +101,26 @@ fn two_models_are_compared_on_what_both_have_answered() {
     assert_eq!(run.compared(0, 1, 0).unwrap().won, [1]);
     assert_eq!(run.compared(0, 1, 1), None);
 }
+
+#[test]
+fn what_was_known_counts_at_once_and_what_comes_stands_behind_it() {
+    let mut run = run();
+    let Said::Answered { task, records, results, .. } = answered(0, &[true, true], true) else { unreachable!() };
+    run.take_in(0, Said::Known { task, records, results });
+    assert_eq!((run.known, run.answered()), (2, (2, 12)));
+    run.take_in(1, answered(0, &[false, false], true));
+    assert_eq!(run.best(0, &measured()), Some(0));
+    run.take_in(0, answered(2, &[true], false));
+    assert_eq!((run.known, run.cells[0][0].records.len()), (2, 3));
+}
+
+#[test]
+fn a_model_that_cannot_go_on_with_a_task_keeps_its_answers_and_is_waited_for_no_more() {
+    let mut run = run();
+    run.take_in(0, answered(0, &[true], false));
+    run.take_in(0, Said::Stuck { task: 0, why: "no room".into() });
+    run.take_in(0, Said::Finished { report: None });
+    assert_eq!(run.answered(), (1, 9));
+    assert_eq!(run.cells[0][0].stuck.as_deref(), Some("no room"));
+    assert_eq!(run.states[0], State::Done);
+}

@@ -25,8 +25,8 @@ const DASHES: [&str; STYLES] = ["none", "7 3", "2 3", "9 3 2 3", "5 2 2 2 2 2", 
 const STEPS: [f64; 4] = [1.0, 2.0, 5.0, 10.0];
 /// Percent of a plot's width between two tasks' points at the same value, at most.
 const APART: f64 = 1.5;
-/// A distance may be too small by what f64 rounds.
-const ALMOST: f64 = 1.0 - 1e-9;
+/// Numbers may be off by what f64 rounds.
+const ROUNDING: f64 = 1e-9;
 /// Lines of a scale, about.
 const LINES: f64 = 5.0;
 
@@ -180,8 +180,9 @@ impl Scale {
         };
         let least = (high - low) / LINES;
         let power = 10f64.powf(least.log10().floor());
-        let step = power * STEPS.into_iter().find(|step| step * power >= ALMOST * least).unwrap_or(10.0);
-        Self { low: (low / step).floor() * step, high: (high / step).ceil() * step, step }
+        let step = power * STEPS.into_iter().find(|step| step * power >= (1.0 - ROUNDING) * least).unwrap_or(10.0);
+        let (first, last) = ((low / step + ROUNDING).floor(), (high / step - ROUNDING).ceil());
+        Self { low: first * step, high: last * step, step }
     }
 
     fn lines(&self) -> impl Iterator<Item = f64> {
@@ -209,7 +210,7 @@ mod tests {
 
     fn words(low: f64, high: f64) -> Vec<String> {
         let scale = Scale::over(low, high);
-        assert!(scale.low <= low && high <= scale.high);
+        assert!(scale.low <= low + 1e-9 && high <= scale.high + 1e-9);
         scale.lines().map(|line| scale.words(line)).collect()
     }
 
@@ -220,6 +221,8 @@ mod tests {
         assert_eq!(words(-3.0, 12.0), ["−5", "0", "5", "10", "15"]);
         assert_eq!(words(1200.0, 1900.0), ["1200", "1400", "1600", "1800", "2000"]);
         assert_eq!(words(0.5, 0.5), ["0.44", "0.46", "0.48", "0.50", "0.52", "0.54", "0.56"]);
+        // An error as large as its value ends at 0, but for rounding.
+        assert_eq!(words(-5e-17, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(words(0.0, 0.0), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
     }
 

@@ -22,7 +22,7 @@ pub fn table(swept: &Swept, now: Option<f64>) -> Html {
                         <th scope="col">{ words::knob(&swept.knob) }</th>
                         { for columns.iter().map(|(task, measured)| html! {
                             <th scope="col" class="figure">
-                                { run.tasks[*task].name.clone() }{ " " }<span class="aside">{ all::metric(measured) }</span>
+                                <span class="name">{ run.tasks[*task].name.clone() }</span>{ " " }<span class="aside">{ all::metric(measured) }</span>
                             </th>
                         }) }
                     </tr></thead>

@@ -7,6 +7,9 @@ use super::Missing;
 use super::knob::{Knob, Now, Target};
 use crate::view::run::{Run, State};
 
+/// Tasks that are named, where there are more than one more.
+const NAMED: usize = 5;
+
 pub const REGION: &str = "Sweep";
 pub const WHAT: &str = "Which number does the recipe want? Vary one over a few values: each merge is made in memory and asked the tasks \
     chosen above, and nothing is written. A click on a point makes it the recipe.";
@@ -79,7 +82,10 @@ pub fn plan(values: &[f64], tasks: &[String], limit: Option<usize>) -> String {
     }
     let questions = limit.map_or_else(|| "all questions".to_owned(), |limit| format!("up to {limit} questions"));
     let values: Vec<String> = values.iter().map(|value| number(*value)).collect();
-    format!("{}; {questions} each of {}.", values.join(" · "), tasks.join(", "))
+    let more = tasks.len().saturating_sub(NAMED);
+    let more = if more > 1 { format!(" and {more} more tasks") } else { String::new() };
+    let named = if more.is_empty() { tasks } else { &tasks[..NAMED] };
+    format!("{}; {questions} each of {}{more}.", values.join(" · "), named.join(", "))
 }
 
 pub fn use_point(point: &str) -> String {
@@ -105,8 +111,9 @@ pub fn stage(run: &Run) -> String {
 }
 
 /// A point was taken.
-pub fn used(point: &str) -> String {
-    format!("The recipe has {point} now (comments are not kept). The view Merge shows it, and merges it into a folder.")
+pub fn used(point: &str, keeps_comments: bool) -> String {
+    let comments = if keeps_comments { "" } else { " (it is written anew: comments are not kept)" };
+    format!("The recipe has {point} now{comments}. The view Merge shows it, and merges it into a folder.")
 }
 
 /// As it was written; a true minus.

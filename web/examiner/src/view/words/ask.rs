@@ -23,6 +23,10 @@ pub const TOP_K: &str = "Top k (0: all)";
 pub const SEED: &str = "Seed";
 pub const CHAT: &str = "Chat template";
 pub const CHAT_WHAT: &str = "A model that has none gets the bare prompt. Its answer says so.";
+pub const SYSTEM: &str = "System message (optional)";
+pub const SYSTEM_WHAT: &str =
+    "Goes before the prompt where a model's chat template has a place for it. An answer without it says so.";
+pub const SYSTEM_OFF: &str = "Only with the chat template.";
 pub const PROMPT: &str = "Prompt";
 pub const ASK: &str = "Ask";
 pub const CANCEL: &str = "Cancel";
@@ -70,6 +74,9 @@ pub fn stage(answer: &Answer) -> String {
         }
     };
     said.extend(answer.is_chat.map(|is_chat| if is_chat { "chat template" } else { "bare prompt" }.to_owned()));
+    if answer.is_chat.is_some() && answer.wants_system && !answer.has_system {
+        said.push("without the system message".to_owned());
+    }
     said.join(" · ")
 }
 
@@ -112,5 +119,7 @@ mod tests {
             ..Answer::default()
         };
         assert_eq!(stage(&answer), "200 tokens · 42 tokens/s · cut at the longest answer · chat template");
+        let answer = Answer { wants_system: true, is_chat: Some(false), stage: Stage::Ended(End::Itself), ..answer };
+        assert_eq!(stage(&answer), "200 tokens · 42 tokens/s · bare prompt · without the system message");
     }
 }

@@ -293,7 +293,7 @@ test("files that are no tasks say what to do, one by one, and the others are ask
   await expect(evaluate.region.getByRole("alert")).toHaveCount(0);
   for (const [name, text, words] of [
     ["table.csv", "question,answer\na,b\n", /^table\.csv: Tables are not read\. Save it as JSON Lines/],
-    ["model.gguf", "GGUF", /^model\.gguf: It is no task: .* Models are added in the view Merge\./],
+    ["model.gguf", "GGUF", /^model\.gguf: It is no task: .* Models are added under Merge\./],
     ["empty.jsonl", "", /^empty\.jsonl: no documents/],
     ["torn.jsonl", '{"question": "a", "answer": "b"}\n{"question": \n', /^torn\.jsonl:2: .*\(character \d+\)/],
     ["alone.yaml", task.replace("pair", "nowhere"), /^alone\.yaml:3:\d+: `nowhere\.jsonl` is not among the files given/],

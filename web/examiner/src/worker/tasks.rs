@@ -122,7 +122,7 @@ fn kind(name: &str) -> Result<(), String> {
     } else if is_one_of(&TABLES) {
         Err("tables are not read. Save it as JSON Lines (.jsonl): an object a line, as {\"question\": …, \"answer\": …}".to_owned())
     } else {
-        Err("it is no task: tasks are .yaml, .jsonl or .json files. Models are added in the view Merge".to_owned())
+        Err("it is no task: tasks are .yaml, .jsonl or .json files. Models are added under Merge".to_owned())
     }
 }
 

@@ -109,7 +109,9 @@ dtype: bfloat16  # weight: 0.5
     #[test]
     fn what_cannot_be_changed_in_place_is_left_to_be_written_anew() {
         let alias = TEXT.replace("weight: 0.5,", "weight: &w 0.5,").replace("weight: 0.25", "weight: *w");
-        assert_eq!(changed(&alias, "weight", &Target::Input("b".into()), 0.1), None);
+        assert_eq!(changed(&alias, "weight", &Target::Input("a".into()), 0.1), None);
+        let own = changed(&alias, "weight", &Target::Input("b".into()), 0.1).unwrap();
+        assert_eq!(own, alias.replace("*w", "0.1"));
         // An input without parameters.
         assert_eq!(changed(TEXT, "density", &Target::Input("b".into()), 0.1), None);
     }

@@ -22,7 +22,7 @@ type Values = Tensor;
 pub struct Matrix(Values);
 
 impl Matrix {
-    /// `write` hands all rows over, one after another.
+    /// `write` hands all rows over, one after another. Memory is taken once the first is there: a configuration may promise anything.
     pub fn build(
         rows: usize,
         columns: usize,
@@ -36,8 +36,13 @@ impl Matrix {
         };
         #[cfg(not(target_family = "wasm"))]
         let values = {
-            let mut values = Vec::with_capacity(rows * columns);
-            write(&mut |row| values.extend_from_slice(row))?;
+            let mut values = Vec::new();
+            write(&mut |row| {
+                if values.is_empty() {
+                    values.reserve_exact(rows * columns);
+                }
+                values.extend_from_slice(row);
+            })?;
             Tensor::from_vec(values, (rows, columns), &Device::Cpu)?
         };
         Ok(Self(values))

@@ -23,17 +23,19 @@ pub struct Panels {
     columns: usize,
     /// Rows handed over so far.
     pushed: usize,
-    /// The last panel's missing rows are 0.
+    /// Empty until the first row comes. The last panel's missing rows are 0.
     values: Vec<Column>,
 }
 
 impl Panels {
     pub fn new(rows: usize, columns: usize) -> Self {
-        let values = vec![Column([0.0; HIGH]); rows.div_ceil(HIGH) * columns];
-        Self { rows, columns, pushed: 0, values }
+        Self { rows, columns, pushed: 0, values: Vec::new() }
     }
 
     pub fn push(&mut self, row: &[f32]) {
+        if self.values.is_empty() {
+            self.values = vec![Column([0.0; HIGH]); self.rows.div_ceil(HIGH) * self.columns];
+        }
         let (panel, place) = (self.pushed / HIGH, self.pushed % HIGH);
         for (column, value) in self.values[panel * self.columns..].iter_mut().zip(row) {
             column.0[place] = *value;

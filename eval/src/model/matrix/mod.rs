@@ -1,8 +1,8 @@
 //! Matrices of weights, and rows of activations times them.
 //!
 //! Natively the product is candle's. In WebAssembly it is [`panels`]': the tile that candle's library works in there needs more registers
-//! than browsers' compilers have, so that sums go through the stack, at half or two thirds of the speed by how the stack happens to lie;
-//! and it packs the weights anew for every product, which a question's few tokens do not make up for.
+//! than browsers' compilers have, so that sums go through the stack, at a third to two thirds of the speed by how the stack happens to lie;
+//! and it packs the weights anew for every product, which a few tokens do not make up for (docs/evaluate-models.md has the figures).
 
 #[cfg(any(test, target_family = "wasm"))]
 mod panels;

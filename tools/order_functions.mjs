@@ -8,10 +8,9 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
 
 /** How far back gzip looks, less what does not fit exactly. */
 const WINDOW = 32_000;
@@ -168,8 +167,4 @@ const temporary = join(folder, "named.wasm");
 writeFileSync(temporary, named(bytes, imports ? imported(bytes, imports) : 0, places));
 // Optimised once more, because it is written less tightly otherwise.
 execFileSync("wasm-opt", ["-Oz", "--reorder-functions-by-name", temporary, "-o", module], { stdio: "inherit" });
-// And once more, where that is smaller as it is sent: 26 kB of the examiner's.
-execFileSync("wasm-opt", ["-Oz", module, "-o", temporary], { stdio: "inherit" });
-const sent = (path) => gzipSync(readFileSync(path), { level: 9 }).length;
-if (sent(temporary) < sent(module)) copyFileSync(temporary, module);
 rmSync(folder, { recursive: true });

@@ -60,6 +60,7 @@ fn what_is_not_done_is_refused_by_name() {
         ("doc_to_image: q", "doc_to_image"),
         ("use_prompt: x", "use_prompt"),
         ("group: x", "group"),
+        ("merge_method: linear", "merge_method"),
         ("unsafe_code: true", "unsafe_code: True"),
         ("dataset_path: allenai/ai2_arc", "dataset_path: allenai/ai2_arc"),
         ("dataset_kwargs: {data_files: d.jsonl, field: x}", "dataset_kwargs.field"),

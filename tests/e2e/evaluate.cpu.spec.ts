@@ -306,6 +306,39 @@ test("files that are no tasks say what to do, one by one, and the others are ask
   await expect(evaluate.region.getByRole("checkbox", { name: "twice" })).toBeChecked();
 });
 
+test("task files that are dropped while the view is still fetched are there when it comes, and a recipe is told from a task", async ({ page }) => {
+  const studio = new Studio(page);
+  await studio.open();
+  const evaluate = new Evaluate(page);
+  let fetch = (): void => {};
+  const wanted = new Promise<void>((resolve) => (fetch = resolve));
+  await page.route("**/merge-studio-examiner-*.wasm", async (route) => {
+    await wanted;
+    await route.continue();
+  });
+  await page.getByRole("navigation").getByRole("button", { name: "Evaluate" }).click();
+  await expect(page.getByText("What evaluates models is being loaded")).toBeVisible();
+  const drop = async (name: string, text: string): Promise<void> => {
+    await page.evaluate(
+      ([name, text]) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File([text!], name!));
+        document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
+      },
+      [name, text],
+    );
+  };
+  await drop("first.jsonl", '{"question": "sort: 52713 =", "answer": "12357"}\n');
+  await drop("second.jsonl", '{"question": "upper: kamel =", "answer": "KAMEL"}\n');
+  fetch();
+  for (const name of ["first", "second"]) await expect(evaluate.region.getByRole("checkbox", { name })).toBeChecked();
+  await drop("recipe.yaml", MERGE);
+  await expect(evaluate.region.getByRole("alert")).toContainText(
+    "recipe.yaml:1:1: `merge_method` is not supported: this is a recipe; merge it, and evaluate what comes of it.",
+  );
+  await expect(evaluate.region.getByRole("checkbox")).toHaveCount(2);
+});
+
 test("as many models as there are processors are asked at once, and one whose worker dies leaves the others' answers", async ({ page }) => {
   const mostAtOnce = await onMachine(page, { processors: 3, memory: 8, dies: "demo-reverse" });
   const [, evaluate] = await demo(page);

@@ -182,6 +182,55 @@ test("a click on a point in the plot, or a key, makes it the recipe, and the rec
   await expect(lines).toHaveText(commented.replaceAll("{weight: 0.5}", "{weight: 0.2}").split("\n"));
 });
 
+test("more questions, more points and another task go on from the answers that are known, and the numbers are those of asking at once", async ({ page }) => {
+  const ask = async (sweep: Sweep, known: string): Promise<string[][]> => {
+    await sweep.start.click();
+    await expect(sweep.status).toHaveText(new RegExp(`^[35] values merged and asked in [^:]+${known}$`), { timeout: 90_000 });
+    return Promise.all(["0.2", "0.5", "0.8"].map((weight) => sweep.cells(weight)));
+  };
+  const [studio, sweep] = await demo(page, `# Two skills.\n${recipe(0.5)}`);
+  await sweep.open("20", ["reverse"]);
+  await sweep.set("weight of all inputs", 0.2, 0.8, 3);
+  const few = await ask(sweep, "\\.");
+  // A point that became the recipe, and its comments, are not another merge.
+  await sweep.use("weight 0.8").click();
+  await sweep.view("Merge");
+  await expect(studio.recipe).toBeVisible();
+  await sweep.open("20", ["reverse"]);
+  await sweep.set("weight of all inputs", 0.2, 0.8, 3);
+  expect(await ask(sweep, ": all answers were known from before\\.")).toEqual(few);
+  await sweep.set("weight of all inputs", 0.2, 0.8, 5);
+  // The best is found anew: there are others.
+  const unmarked = (rows: string[][]) => rows.map((cells) => cells.map((cell) => cell.replace(" best", "")));
+  expect(unmarked(await ask(sweep, ": 60 of 100 answers were known from before\\."))).toEqual(unmarked(few));
+  await sweep.open("50", ["reverse", "sort"]);
+  const most = await ask(sweep, ": 100 of 500 answers were known from before\\.");
+  // Another weight of one input is another merge.
+  await sweep.set("weight of demo-sort", 0.2, 0.8, 3);
+  await ask(sweep, ": 100 of 300 answers were known from before\\.");
+
+  const [, again] = await demo(page, recipe(0.5));
+  await again.open("50", ["reverse", "sort"]);
+  await again.set("weight of all inputs", 0.2, 0.8, 5);
+  expect(await ask(again, "\\.")).toEqual(most);
+});
+
+test("a sweep and an evaluation wait for each other", async ({ page }) => {
+  const [, sweep] = await demo(page, DEMO_TIES);
+  await sweep.open("all", ["reverse", "sort", "upper"]);
+  const start = sweep.evaluate.getByRole("button", { name: "Start" });
+  await sweep.start.click();
+  await expect(start).toBeDisabled();
+  await expect(sweep.evaluate).toContainText("A sweep is on its way below");
+  await sweep.region.getByRole("button", { name: "Cancel" }).click();
+  await start.click();
+  await expect(sweep.start).toBeDisabled();
+  await expect(sweep.region).toContainText("An evaluation is on its way above");
+  await sweep.evaluate.getByRole("button", { name: "Cancel" }).click();
+  await expect(sweep.start).toBeEnabled();
+  await expect(start).toBeEnabled();
+});
+
 test("a value that cannot be merged says why, and the others are asked", async ({ page }) => {
   const [, sweep] = await demo(page, DEMO_TIES.replace("ties", "dare_ties"));
   await sweep.open("20", ["sort"]);

@@ -122,6 +122,9 @@ impl Config {
         if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some("group")) {
             return fields::unsupported(key, "give the files of the group's tasks themselves");
         }
+        if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some("merge_method")) {
+            return fields::unsupported(key, "this is a recipe; merge it, and evaluate what comes of it");
+        }
         let missing = |key: &'static str| Error::MissingKey { file: name.into(), key };
         let output = match find("output_type") {
             None => Output::GenerateUntil,

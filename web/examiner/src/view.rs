@@ -24,7 +24,7 @@ use yew::prelude::*;
 
 use crate::protocol::{Batches, Candidate, ModelFiles, Opened, OpenedBatch, Order, Questions, Said, TaskInfo};
 use examiner::Examiner;
-use known::{Known, Source};
+use known::{Known, Source, Subject};
 use run::{Asked, Run};
 use sweep::{PageRecipe, Sweep};
 
@@ -159,9 +159,7 @@ pub struct View {
     /// Reads task files.
     reader: Option<Examiner>,
     run: Option<Run>,
-    /// The models that are asked in it, and where its tasks come from.
-    running: (Vec<Given>, Vec<Source>),
-    /// What was answered before it.
+    /// What was answered before, here and in sweeps.
     known: Known,
     shown: Option<questions::Shown>,
     is_sweeping: bool,
@@ -193,7 +191,6 @@ impl Component for View {
             demo: Demo::Not,
             reader: None,
             run: None,
-            running: (Vec::new(), Vec::new()),
             known: Known::default(),
             shown: None,
             is_sweeping: false,
@@ -293,8 +290,9 @@ impl Component for View {
                         }
                     </div>
                 </section>
-                <Sweep page={self.recipe.clone()} models={self.models.clone()} asked={self.asked()} ongoing={link.callback(Msg::Sweeping)} />
-                <ask::Ask models={self.models.clone()} busy={self.is_sweeping || self.run.as_ref().is_some_and(Run::is_going)} />
+                <Sweep page={self.recipe.clone()} models={self.models.clone()} asked={self.asked()} known={self.known.clone()}
+                    busy={self.is_going()} ongoing={link.callback(Msg::Sweeping)} />
+                <ask::Ask models={self.models.clone()} busy={self.is_sweeping || self.is_going()} />
             </>
         }
     }
@@ -326,6 +324,10 @@ impl View {
             spawn_local(async move { came.emit(demo_tasks().await) });
         }
         true
+    }
+
+    fn is_going(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::is_going)
     }
 
     /// The models that take part.
@@ -409,35 +411,36 @@ impl View {
         let tasks = chosen.iter().map(|(batch, at, _)| (place(*batch), *at)).collect();
         let (batches, files) = batch_files(used.iter().filter_map(|batch| self.batches.get(*batch)));
         let questions = Questions { batches, tasks, limit: self.limit };
-        Asked { questions, files, tasks: chosen.into_iter().map(|(.., task)| task.clone()).collect() }
+        let source =
+            |(batch, at, _): &(usize, usize, &TaskInfo)| Source { files: self.batches[*batch].files.clone(), at: *at };
+        let sources = chosen.iter().map(source).collect();
+        Asked { questions, files, tasks: chosen.into_iter().map(|(.., task)| task.clone()).collect(), sources }
     }
 
     fn start(&mut self, ctx: &Context<Self>) {
         self.remember();
         let asked = self.asked();
-        let chosen: Vec<Given> = self.chosen().into_iter().cloned().collect();
-        let source =
-            |(batch, at, _): (usize, usize, &TaskInfo)| Source { files: self.batches[batch].files.clone(), at };
-        let sources: Vec<Source> = self.chosen_tasks().into_iter().map(source).collect();
+        let chosen = self.chosen();
         let names = chosen.iter().map(|model| model.files.name.clone()).collect();
         let opened = self.batches.iter().filter_map(|batch| batch.opened.as_ref());
         let groups = opened.flat_map(|opened| &opened.groups).cloned().collect();
-        let job = |model: &Given| {
-            let known = sources.iter().map(|source| self.known.of(model, source)).collect();
-            asked.of(Candidate::Folder(model.files.clone()), &Array::of1(&model.blobs), model.memory(), known, true)
+        let job = |model: &&Given| {
+            let subject = Subject::Model((*model).clone());
+            let known = self.known.of(&subject, &asked.sources);
+            let candidate = Candidate::Folder(model.files.clone());
+            (subject, asked.of(candidate, &Array::of1(&model.blobs), model.memory(), known, true))
         };
         let jobs = chosen.iter().map(job).collect();
-        let mut run = Run::new(names, asked.tasks.clone(), groups, self.limit);
-        run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
+        let mut run = Run::new(names, asked.tasks, groups, self.limit);
+        run.begin(jobs, asked.sources, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
         self.run = Some(run);
-        self.running = (chosen, sources);
         self.shown = None;
     }
 
     /// Keeps what was answered to what is still there.
     fn remember(&mut self) {
         if let Some(run) = self.run.take() {
-            self.known.add(run, &self.running.0, &self.running.1);
+            self.known.add(run);
         }
         let batches = &self.batches;
         self.known.keep(&self.models, |source| batches.iter().any(|batch| batch.files == source.files));

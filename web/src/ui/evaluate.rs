@@ -38,6 +38,8 @@ extern "C" {
 /// The view, loaded or not.
 pub struct Evaluate {
     program: Rc<RefCell<Loading>>,
+    /// Given before the program was there: arrays of files that came together.
+    early: Array,
     set_recipe: Function,
 }
 
@@ -57,7 +59,7 @@ impl Evaluate {
     /// The view, not loaded. `set_recipe` takes a recipe's text from it.
     pub fn new(set_recipe: Callback<String>) -> Self {
         let set_recipe = Closure::<dyn Fn(String)>::new(move |text| set_recipe.emit(text));
-        Self { program: Rc::default(), set_recipe: set_recipe.into_js_value().unchecked_into() }
+        Self { program: Rc::default(), early: Array::new(), set_recipe: set_recipe.into_js_value().unchecked_into() }
     }
 
     /// Hides the view, or shows it.
@@ -72,13 +74,15 @@ impl Evaluate {
             Loading::Not => {
                 *loading = Loading::Waiting(told);
                 host.set_text_content(Some(words::LOADING_EVALUATE));
-                let (waiting, set_recipe) = (self.program.clone(), self.set_recipe.clone());
+                let (waiting, early, set_recipe) = (self.program.clone(), self.early.clone(), self.set_recipe.clone());
                 spawn_local(async move {
                     let loaded = load().await;
                     let Loading::Waiting((models, recipe)) = waiting.take() else { return };
                     match loaded {
                         Ok(program) => {
                             program.show(&host, &models, &recipe, &set_recipe);
+                            early.iter().for_each(|files| program.take(files.unchecked_ref()));
+                            early.set_length(0);
                             waiting.replace(Loading::Loaded(program));
                         }
                         // The next time that the view is opened it is tried again.
@@ -89,10 +93,11 @@ impl Evaluate {
         }
     }
 
-    /// Gives files to the view: tasks.
+    /// Gives files to the view: tasks. Where it is not loaded it gets them once it is.
     pub fn take(&self, files: &Array) {
-        if let Loading::Loaded(program) = &*self.program.borrow() {
-            program.take(files);
+        match &*self.program.borrow() {
+            Loading::Loaded(program) => program.take(files),
+            _ => drop(self.early.push(files)),
         }
     }
 }

@@ -8,6 +8,7 @@ use merge_studio_eval::task::{Group, Measured, Metric, Paired, Record, Results, 
 use yew::Callback;
 
 use super::crew::{Crew, Job};
+use super::known::{Source, Subject};
 use crate::protocol::{Candidate, EvaluateOrder, Order, Questions, Refusal, Said, TaskInfo};
 
 /// What is asked.
@@ -18,6 +19,8 @@ pub struct Asked {
     pub files: Array,
     /// The tasks.
     pub tasks: Vec<TaskInfo>,
+    /// Where each of them comes from.
+    pub sources: Vec<Source>,
 }
 
 impl Asked {
@@ -72,6 +75,9 @@ pub struct Run {
     pub tasks: Vec<TaskInfo>,
     /// Of which some of the tasks may be parts.
     pub groups: Vec<Group>,
+    /// Who is asked, by model, and where the tasks come from.
+    pub subjects: Vec<Subject>,
+    pub sources: Vec<Source>,
     /// Questions of each task.
     pub limit: Option<usize>,
     /// By task, then model.
@@ -107,6 +113,8 @@ impl Run {
             models,
             tasks,
             groups,
+            subjects: Vec::new(),
+            sources: Vec::new(),
             limit,
             crew: None,
             is_cancelled: false,
@@ -116,9 +124,12 @@ impl Run {
         }
     }
 
-    /// Asks the models, a job each. `hear` gets what workers say, with their numbers.
-    pub fn begin(&mut self, jobs: Vec<Job>, hear: Callback<(u32, Said)>) {
+    /// Asks the models, a job each, tasks that come from there. `hear` gets what workers say, with their numbers.
+    pub fn begin(&mut self, jobs: Vec<(Subject, Job)>, sources: Vec<Source>, hear: Callback<(u32, Said)>) {
         self.began = Date::now();
+        self.sources = sources;
+        let (subjects, jobs) = jobs.into_iter().unzip();
+        self.subjects = subjects;
         self.crew = Some(Crew::call(jobs, hear));
     }
 

@@ -11,7 +11,7 @@ const LIMITS: [(Option<usize>, &str); 4] = [(Some(20), "20"), (Some(50), "50"), 
 
 /// The choices and the button.
 pub fn setup(view: &View, link: &Scope<View>) -> Html {
-    let going = view.run.as_ref().is_some_and(super::Run::is_going);
+    let going = view.is_going();
     let limit = link.callback(|event: Event| {
         let chosen = field::selected(&event);
         Msg::Limit(LIMITS.iter().find(|(_, words)| *words == chosen).and_then(|(limit, _)| *limit))
@@ -47,11 +47,13 @@ pub fn setup(view: &View, link: &Scope<View>) -> Html {
                 if going {
                     <button type="button" class="main is-cancel" onclick={link.callback(|_: MouseEvent| Msg::Cancel)}>{ words::CANCEL }</button>
                 } else {
-                    <button type="button" class="main" disabled={!ready} onclick={link.callback(|_: MouseEvent| Msg::Start)}>{ words::START }</button>
+                    <button type="button" class="main" disabled={!ready || view.is_sweeping} onclick={link.callback(|_: MouseEvent| Msg::Start)}>{ words::START }</button>
                 }
             </div>
             if !ready && !going {
                 <p class="aside">{ words::NOT_READY }</p>
+            } else if view.is_sweeping {
+                <p class="aside">{ words::SWEEPING }</p>
             }
         </>
     }

@@ -19,6 +19,7 @@ use yew::prelude::*;
 
 use super::Given;
 use super::crew::Job;
+use super::known::{Known, Subject};
 use super::run::{Asked, Run};
 use crate::protocol::{Candidate, MergeOrder, Said};
 use knob::{Knob, Now};
@@ -57,6 +58,10 @@ pub struct Props {
     pub page: Option<PageRecipe>,
     pub models: Vec<Given>,
     pub asked: Asked,
+    /// What was answered before.
+    pub known: Known,
+    /// Whether an evaluation needs the memory.
+    pub busy: bool,
     /// Told when a sweep begins, and when it is over: it needs memory.
     pub ongoing: Callback<bool>,
 }
@@ -190,7 +195,7 @@ impl Component for Sweep {
                     <h2 id="sweep-title">{ words::REGION }</h2>
                     <p class="aside">{ words::WHAT }</p>
                     { match &self.recipe {
-                        Ok((recipe, knobs)) => self.setup(recipe, knobs, &ctx.props().asked, link),
+                        Ok((recipe, knobs)) => self.setup(recipe, knobs, ctx.props(), link),
                         Err(missing) => html! { <p class="note">{ words::missing(missing) }</p> },
                     } }
                 </div>
@@ -206,6 +211,12 @@ impl Component for Sweep {
 }
 
 impl PageRecipe {
+    /// The names of what a recipe merges, with the models that they stand for.
+    fn inputs(&self, recipe: &Recipe, models: &[Given]) -> Option<Vec<(String, Given)>> {
+        let input = |name: String| models.get(*self.binding.get(&name)?).cloned().map(|model| (name, model));
+        plan::input_names(recipe).into_iter().map(input).collect()
+    }
+
     fn set(&self, text: &str) {
         // The page's own function: it does not throw.
         let _ = self.set.call1(&JsValue::NULL, &text.into());
@@ -249,7 +260,8 @@ impl Sweep {
         (self.from.unwrap_or(knob.range.0), self.to.unwrap_or(knob.range.1))
     }
 
-    fn setup(&self, recipe: &Recipe, knobs: &[Knob], asked: &Asked, link: &Scope<Self>) -> Html {
+    fn setup(&self, recipe: &Recipe, knobs: &[Knob], props: &Props, link: &Scope<Self>) -> Html {
+        let Props { asked, busy, .. } = props;
         let Some(knob) = self.knob(knobs) else { return html! {} };
         let going = self.is_going();
         let (from, to) = self.range(knob);
@@ -285,10 +297,13 @@ impl Sweep {
                     if going {
                         <button type="button" class="main is-cancel" onclick={link.callback(|_: MouseEvent| Msg::Cancel)}>{ words::CANCEL }</button>
                     } else {
-                        <button type="button" class="main" disabled={tasks.is_empty() || from >= to}
+                        <button type="button" class="main" disabled={tasks.is_empty() || from >= to || *busy}
                             onclick={link.callback(|_: MouseEvent| Msg::Start)}>{ words::START }</button>
                     }
                 </div>
+                if *busy {
+                    <p class="aside">{ words::EVALUATING }</p>
+                }
             </>
         }
     }
@@ -335,43 +350,47 @@ impl Sweep {
     }
 
     fn start(&mut self, ctx: &Context<Self>) {
-        let Props { page: Some(page), models, asked, ongoing } = ctx.props() else { return };
+        let Props { page: Some(page), models, asked, known, ongoing, .. } = ctx.props() else { return };
+        if let Some(swept) = self.swept.take() {
+            known.add(swept.run);
+        }
         let Ok((recipe, knobs)) = &self.recipe else { return };
         let Some(knob) = self.knob(knobs) else { return };
         let (from, to) = self.range(knob);
         let values = knob::values(from, to, self.points);
+        let recipes: Vec<Recipe> = values.iter().map(|value| knob.set(recipe, *value)).collect();
         let with = |value: f64| text::with(&page.text, recipe, knob, value);
         let kept: Option<Vec<String>> = values.iter().map(|value| with(*value)).collect();
         let keeps_comments = kept.is_some();
-        let anew = |value: &f64| recipe::write(&knob.set(recipe, *value));
-        let texts = kept.unwrap_or_else(|| values.iter().map(anew).collect());
+        let texts = kept.unwrap_or_else(|| recipes.iter().map(recipe::write).collect());
         let points: Vec<String> = values.iter().map(|value| words::point(knob, *value)).collect();
-        // Only what is merged is opened.
-        let mut used: Vec<usize> = Vec::new();
+        let Some(inputs) = page.inputs(recipe, models) else { return };
+        // Only what is merged is opened, and once.
+        let mut used: Vec<&Given> = Vec::new();
         let mut binding = BTreeMap::new();
-        for name in plan::input_names(recipe) {
-            let Some(&model) = page.binding.get(&name) else { return };
-            let at = used.iter().position(|known| *known == model).unwrap_or(used.len());
+        for (name, model) in &inputs {
+            let at = used.iter().position(|known| known.is_same(model)).unwrap_or(used.len());
             if at == used.len() {
                 used.push(model);
             }
-            binding.insert(name, at);
+            binding.insert(name.clone(), at);
         }
-        let used: Vec<&Given> = used.into_iter().filter_map(|at| models.get(at)).collect();
-        let inputs: Vec<_> = used.iter().map(|model| model.files.clone()).collect();
+        let files: Vec<_> = used.iter().map(|model| model.files.clone()).collect();
         let blobs: Array = used.iter().map(|model| &model.blobs).collect();
         // A merge is about as large as what it is made of.
         let bytes = used.first().map_or(0, |model| model.memory());
-        let job = |(name, recipe): (&String, &String)| -> Job {
-            let (name, recipe, inputs, binding) = (name.clone(), recipe.clone(), inputs.clone(), binding.clone());
+        let job = |((name, text), recipe): ((&String, &String), Recipe)| -> (Subject, Job) {
+            let subject = Subject::Merge { recipe, seed: page.seed, inputs: inputs.clone() };
+            let known = known.of(&subject, &asked.sources);
+            let (name, recipe, inputs, binding) = (name.clone(), text.clone(), files.clone(), binding.clone());
             let merge = MergeOrder { name, recipe, inputs, binding, seed: page.seed };
             // Points come one after another rather than all of them at the end.
-            asked.of(Candidate::Merge(merge), &blobs, bytes, Vec::new(), false)
+            (subject, asked.of(Candidate::Merge(merge), &blobs, bytes, known, false))
         };
-        let jobs = points.iter().zip(&texts).map(job).collect();
+        let jobs = points.iter().zip(&texts).zip(recipes).map(job).collect();
         let mut run = Run::new(points, asked.tasks.clone(), Vec::new(), asked.questions.limit);
         ongoing.emit(true);
-        run.begin(jobs, ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
+        run.begin(jobs, asked.sources.clone(), ctx.link().callback(|(worker, said)| Msg::Heard(worker, said)));
         let began_with = page.text.clone();
         let knob = knob.clone();
         self.swept = Some(Swept { knob, values, texts, keeps_comments, began_with, run, used: None, before: None });

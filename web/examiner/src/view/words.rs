@@ -23,6 +23,8 @@ pub const WHICH_FILES: &str = "lm-evaluation-harness's task files (.yaml) chosen
     can be dropped here, too.";
 pub const NO_TASKS: &str = "No task is there. Add files, or load the demo models in the view Merge: they bring three.";
 pub const NOT_READY: &str = "Choose at least one model and one task.";
+pub const SWEEPING: &str =
+    "A sweep is on its way below, which takes the processors and the memory. This can start when it is over.";
 pub const READING: &str = "Task files are being read …";
 pub const QUESTIONS: &str = "Questions";
 pub const ALL: &str = "all";
@@ -93,12 +95,7 @@ pub fn stage(run: &Run) -> String {
     if !run.is_going() && all == 0 {
         "Nothing could be evaluated.".to_owned()
     } else if !run.is_going() {
-        let took = numbers::seconds(run.seconds);
-        match run.known {
-            0 => format!("Evaluated in {took}."),
-            known if known == all => format!("Evaluated in {took}: all answers were known from before."),
-            known => format!("Evaluated in {took}: {} were known from before.", answered(known, all)),
-        }
+        format!("Evaluated in {}{}", numbers::seconds(run.seconds), known(run))
     } else if run.states.iter().all(|state| *state == State::Waiting) {
         "Starting …".to_owned()
     } else if done == 0 {
@@ -111,6 +108,15 @@ pub fn stage(run: &Run) -> String {
                 format!("Questions are being asked; {who} …")
             }
         }
+    }
+}
+
+/// How much was known from before: the end of a sentence.
+pub fn known(run: &Run) -> String {
+    match (run.known, run.answered().1) {
+        (0, _) => ".".to_owned(),
+        (known, all) if known == all => ": all answers were known from before.".to_owned(),
+        (known, all) => format!(": {} were known from before.", answered(known, all)),
     }
 }
 

@@ -6,6 +6,7 @@ use merge_studio_web::ui::words::count;
 use super::Missing;
 use super::knob::{Knob, Now, Target};
 use crate::view::run::{Run, State};
+use crate::view::words::known;
 
 /// Tasks that are named, where there are more than one more.
 const NAMED: usize = 5;
@@ -24,6 +25,8 @@ pub const RESULTS: &str = "Sweep results";
 pub const NOTHING: &str = "–";
 pub const SEVERAL: &str = "The recipe has more than one number for it now (along its layers, by filters, or by inputs). Each merge has one in their place.";
 pub const NO_RANGE: &str = "From must be less than To.";
+pub const EVALUATING: &str =
+    "An evaluation is on its way above, which takes the processors and the memory. This can start when it is over.";
 pub const RECIPE_NOW: &str = "recipe";
 pub const LEGEND: &str = "Value ± standard error. A value is marked as the best only where it is better than each other one by more than the \
     difference's own error. The dashed line is what the recipe says.";
@@ -101,7 +104,9 @@ pub fn stage(run: &Run) -> String {
     } else if !run.is_going() {
         match of(&|state| *state == State::Done) {
             0 => "Nothing could be evaluated.".to_owned(),
-            done => format!("{} merged and asked in {}.", values(done), numbers::seconds(run.seconds)),
+            done => {
+                format!("{} merged and asked in {}{}", values(done), numbers::seconds(run.seconds), known(run))
+            }
         }
     } else if of(&|state| *state != State::Waiting) == 0 {
         "Starting …".to_owned()

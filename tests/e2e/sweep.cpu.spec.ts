@@ -163,6 +163,9 @@ test("a click on a point in the plot, or a key, makes it the recipe, and the rec
   );
   expect(under).toEqual([0.2, 0.5, 0.8, 0.2, 0.5, 0.8].map((weight) => `Use weight ${weight}`));
   const { x, y, width, height } = (await markers.last().boundingBox())!;
+  // Curves are seen through what lights up.
+  await page.mouse.move(x + width / 2, y + height / 2);
+  await expect(sweep.use("weight 0.8")).toHaveCSS("background-color", /\/ 0\.08\)$/);
   await page.mouse.click(x + width / 2, y + height / 2);
   await expect(sweep.status).toHaveText("The recipe has weight 0.8 now. The view Merge shows it, and merges it into a folder.");
   await expect(sweep.use("weight 0.8")).toHaveAttribute("aria-pressed", "true");

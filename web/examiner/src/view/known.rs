@@ -23,7 +23,7 @@ pub enum Subject {
     Model(Given),
     /// A merge in memory: what its recipe says, the seed, and the models that its names stand for.
     Merge {
-        recipe: Recipe,
+        recipe: Box<Recipe>,
         seed: u64,
         inputs: Vec<(String, Given)>,
     },

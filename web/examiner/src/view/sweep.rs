@@ -380,7 +380,7 @@ impl Sweep {
         // A merge is about as large as what it is made of.
         let bytes = used.first().map_or(0, |model| model.memory());
         let job = |((name, text), recipe): ((&String, &String), Recipe)| -> (Subject, Job) {
-            let subject = Subject::Merge { recipe, seed: page.seed, inputs: inputs.clone() };
+            let subject = Subject::Merge { recipe: Box::new(recipe), seed: page.seed, inputs: inputs.clone() };
             let known = known.of(&subject, &asked.sources);
             let (name, recipe, inputs, binding) = (name.clone(), text.clone(), files.clone(), binding.clone());
             let merge = MergeOrder { name, recipe, inputs, binding, seed: page.seed };

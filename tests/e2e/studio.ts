@@ -112,13 +112,16 @@ export class Studio {
     return unzip(Buffer.concat(chunks));
   }
 
-  /** Every file that lies in the private file system, with its length. */
+  /** Every file that lies in the private file system. A folder that a worker removes meanwhile holds nothing. */
   privateFiles(): Promise<string[]> {
     return this.page.evaluate(async () => {
       const found: string[] = [];
+      const isGone = (error: Error): void => {
+        if (error.name !== "NotFoundError") throw error;
+      };
       const walk = async (folder: FileSystemDirectoryHandle, path: string): Promise<void> => {
         for await (const [name, handle] of folder as unknown as AsyncIterable<[string, FileSystemHandle]>) {
-          if (handle.kind === "directory") await walk(handle as FileSystemDirectoryHandle, `${path}${name}/`);
+          if (handle.kind === "directory") await walk(handle as FileSystemDirectoryHandle, `${path}${name}/`).catch(isGone);
           else found.push(`${path}${name}`);
         }
       };

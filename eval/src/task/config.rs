@@ -15,6 +15,12 @@ const TOP_K: usize = 50;
 /// The longest chain of files that include each other; a longer one is a circle of which each turn is written otherwise.
 const MOST_INCLUDES: usize = 16;
 
+/// What to do with a group of tasks.
+const GROUP: &str = "give the files of the group's tasks themselves";
+/// Keys of files that are no tasks, and what to do.
+const OTHERS: [(&str, &str); 2] =
+    [("group", GROUP), ("merge_method", "this is a recipe; merge it, and evaluate what comes of it")];
+
 /// Where a text comes from: a field's name or a template, or what is given.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Source {
@@ -119,11 +125,10 @@ impl Config {
         let start = super::Place { file: name.into(), line: 1, column: 1 };
         let pairs = merged(&Named { at: start, name: name.into() }, files, &mut Vec::new())?;
         let find = |wanted: &str| pairs.iter().find(|(key, _)| key.value.text() == Some(wanted)).map(|(_, node)| node);
-        if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some("group")) {
-            return fields::unsupported(key, "give the files of the group's tasks themselves");
-        }
-        if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some("merge_method")) {
-            return fields::unsupported(key, "this is a recipe; merge it, and evaluate what comes of it");
+        for (other, why) in OTHERS {
+            if let Some((key, _)) = pairs.iter().find(|(key, _)| key.value.text() == Some(other)) {
+                return fields::unsupported(key, why);
+            }
         }
         let missing = |key: &'static str| Error::MissingKey { file: name.into(), key };
         let output = match find("output_type") {
@@ -240,7 +245,7 @@ impl Config {
             "doc_to_image" | "doc_to_audio" if said => return fields::unsupported(key, "models here read text only"),
             "use_prompt" if said => return fields::unsupported(key, "prompts of other collections are not here"),
             "group_alias" | "aggregate_metric_list" | "task_list" => {
-                return fields::unsupported(key, "give the files of the group's tasks themselves");
+                return fields::unsupported(key, GROUP);
             }
             // Read before the others.
             "task" | "output_type" | "doc_to_text" | "doc_to_target" | "fewshot_delimiter"
